@@ -1,0 +1,1 @@
+"""The action server: answers from the QA store, business actions, handoff."""

@@ -1,0 +1,1 @@
+"""The QA store: questions the company has answered, found again by what they mean."""

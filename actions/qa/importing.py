@@ -1,0 +1,268 @@
+"""Importing: brings the store in line with files, embeds what changed, calibrates."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from actions.database import Database, one_line, open_database
+from actions.errors import DataFileError, StoreError
+from actions.qa.calibration import Calibration, calibrate
+from actions.qa.index import PairIndex
+from actions.qa.pairs import CsvColumns, Pair, read_csv_pairs, read_yaml_pairs
+from actions.qa.store import (
+    SourceFile,
+    State,
+    read_corpus,
+    read_sources,
+    read_state,
+    read_stored,
+    texts_to_embed,
+    write_embeddings,
+    write_inactive,
+    write_pair,
+    write_source,
+    write_state,
+)
+from actions.settings import ActionSettings
+from actions.understanding import Embedder, UnderstandingClient, embed_in_batches
+from nlu.errors import NluError
+from nlu.rasa_yaml import read_rasa_nlu
+
+log = logging.getLogger(__name__)
+
+IMPORT_TIMEOUT_S = 60.0  # for a batch: the service may be busy with customers
+STRANGE_INTENTS = frozenset({"out_of_scope", "greet", "how_are_you", "bot_challenge", "insult"})
+MAX_STRANGE = 400
+STORE_FORMAT = b"2\n"  # part of every digest: files are read again when pairs are stored otherwise
+_EMBED_STEP = 256  # wordings committed at a time, so that an interrupted import goes on
+
+Progress = Callable[[int, int], None]  # wordings embedded, wordings to embed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import changed."""
+
+    sources: int = 0
+    pairs: int = 0  # active ones in the store
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    embedded: int = 0
+    version: int = 0
+    calibration: dict[str, Any] | None = None  # None: nothing had changed
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePairs:
+    """A file that was read."""
+
+    source: SourceFile
+    pairs: list[Pair]
+
+
+async def import_qa(
+    settings: ActionSettings, path: Path | None = None, *, progress: Progress | None = None
+) -> ImportReport:
+    """Imports the folder (default: `qa` in the data folder) through the understanding service.
+
+    This is what `kefu up` calls. When no file and no model has changed it reads the digests,
+    asks for one embedding and returns. Raises an ActionsError.
+    """
+    client = UnderstandingClient(settings.nlu_url, timeout_s=IMPORT_TIMEOUT_S)
+    database = open_database(settings.database_url)
+    try:
+        importer = Importer(database, client, strange=read_strange(settings.data_dir))
+        return await importer.bring_in(
+            read_changed(database, path or settings.data_dir / "qa"), progress=progress
+        )
+    except SQLAlchemyError as error:
+        raise StoreError(one_line(error)) from None
+    finally:
+        await client.close()
+        database.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The files of a folder: those that changed since the last import, and all their names."""
+
+    changed: list[SourcePairs]
+    names: frozenset[str]
+    prefix: str  # sources that begin so and are not in `names` are gone
+
+
+class Importer:
+    """Brings pairs into the store."""
+
+    def __init__(
+        self, database: Database, embedder: Embedder, *, strange: Sequence[str] = ()
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._strange = list(strange)
+
+    async def bring_in(self, found: Found, *, progress: Progress | None = None) -> ImportReport:
+        """Writes what changed, embeds it and calibrates anew."""
+        now = datetime.now(UTC)
+        probe = await self._embedder.embed(["hello"])
+        counts = await self._database.write(lambda c: _write_changes(c, found, now))
+        embedded = await self._embed_missing(probe.embedder, progress)
+        state = await self._database.read(read_state)
+        current = state is not None and state.embedder == probe.embedder
+        if state is not None and current and not any(counts.values()) and not embedded:
+            active = await self._database.read(_count_active)
+            return ImportReport(sources=len(found.names), pairs=active, version=state.version)
+        version, pairs, calibration = await self._calibrate(probe.embedder)
+        log.info("qa_imported version=%d pairs=%d embedded=%d", version, pairs, embedded)
+        return ImportReport(
+            sources=len(found.names),
+            pairs=pairs,
+            embedded=embedded,
+            version=version,
+            calibration=calibration.as_dict(),
+            **counts,
+        )
+
+    async def refresh(self, state: State) -> bool:
+        """Embeds the store again if the service has another model than the store; true if so."""
+        probe = await self._embedder.embed(["hello"])
+        if probe.embedder == state.embedder:
+            return False
+        await self._embed_missing(probe.embedder, None)
+        await self._calibrate(probe.embedder)
+        return True
+
+    async def _embed_missing(self, embedder: str, progress: Progress | None) -> int:
+        missing = await self._database.read(lambda c: texts_to_embed(c, embedder))
+        for start in range(0, len(missing), _EMBED_STEP):
+            step = missing[start : start + _EMBED_STEP]
+            ids = [row_id for row_id, _ in step]
+            made = await embed_in_batches(self._embedder, [text for _, text in step])
+            work = partial(write_embeddings, ids=ids, vectors=made.vectors, embedder=made.embedder)
+            await self._database.write(work)
+            if progress is not None:
+                progress(start + len(step), len(missing))
+        return len(missing)
+
+    async def _calibrate(self, embedder: str) -> tuple[int, int, Calibration]:
+        corpus = await self._database.read(lambda c: read_corpus(c, embedder))
+        strange = await embed_in_batches(self._embedder, self._strange)
+        index = PairIndex(corpus)
+        calibration = await asyncio.to_thread(calibrate, index, self._strange, strange.vectors)
+        version = await self._database.write(
+            lambda c: write_state(c, embedder, calibration, datetime.now(UTC))
+        )
+        return version, len(corpus.pairs), calibration
+
+
+def read_changed(database: Database, path: Path) -> Found:
+    """The YAML files of a folder (or one file) whose content is not what was imported."""
+    files = sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise DataFileError(path, "no such file, and no folder with .yml files of pairs")
+    folder = path if path.is_dir() else path.parent
+    imported = database.reading(read_sources)
+    changed, names = [], set()
+    for file in files:
+        name = f"{folder.name}/{file.name}"
+        names.add(name)
+        digest = hashlib.sha256(STORE_FORMAT + file.read_bytes()).hexdigest()
+        if imported.get(name) != digest:
+            source = SourceFile(name=name, kind="yaml", sha256=digest)
+            changed.append(SourcePairs(source=source, pairs=read_yaml_pairs(file)))
+    prefix = f"{folder.name}/" if path.is_dir() else ""
+    return Found(changed=changed, names=frozenset(names), prefix=prefix)
+
+
+def read_csv_source(path: Path, columns: CsvColumns) -> Found:
+    """A CSV or TSV file as the source of pairs."""
+    if not path.is_file():
+        raise DataFileError(path, "no such file")
+    digest = hashlib.sha256(STORE_FORMAT + path.read_bytes()).hexdigest()
+    source = SourceFile(name=path.name, kind="csv", sha256=digest)
+    pairs = read_csv_pairs(path, columns)
+    return Found(
+        changed=[SourcePairs(source=source, pairs=pairs)],
+        names=frozenset({path.name}),
+        prefix="",
+    )
+
+
+def read_strange(data_dir: Path) -> list[str]:
+    """Texts that no pair answers: out of scope and small talk in the training data, if any."""
+    path = data_dir / "nlu.yml"
+    if not path.exists():
+        return []
+    try:
+        data = read_rasa_nlu(path)
+    except NluError as error:
+        raise DataFileError(path, str(error)) from None
+    return [e.text for e in data.examples if e.intent in STRANGE_INTENTS][:MAX_STRANGE]
+
+
+def _write_changes(connection: Connection, found: Found, now: datetime) -> dict[str, int]:
+    stored = read_stored(connection)
+    counts = {"added": 0, "changed": 0, "removed": 0}
+    seen: dict[str, str] = {}
+    for item in found.changed:
+        name = item.source.name
+        write_source(connection, item.source, len(item.pairs), now)
+        for pair in item.pairs:
+            _check_unique(pair, name, seen, stored, found)
+            seen[pair.id] = name
+            old = stored.get(pair.id)
+            if old and old.active and old.fingerprint == pair.fingerprint and old.source == name:
+                continue
+            counts["changed" if old else "added"] += 1
+            write_pair(connection, pair, name, now)
+    read_again = {item.source.name for item in found.changed}
+    gone = [
+        pair_id
+        for pair_id, old in stored.items()
+        if old.active
+        and pair_id not in seen
+        and (
+            old.source in read_again
+            or (
+                found.prefix
+                and old.source.startswith(found.prefix)
+                and old.source not in found.names
+            )
+        )
+    ]
+    counts["removed"] = len(gone)
+    write_inactive(connection, gone, now)
+    return counts
+
+
+def _check_unique(
+    pair: Pair, name: str, seen: dict[str, str], stored: dict[str, Any], found: Found
+) -> None:
+    """Raises DataFileError when another pair of the files has the same id."""
+    other = seen.get(pair.id)
+    old = stored.get(pair.id)
+    changed = {item.source.name for item in found.changed}
+    if other is None and old and old.active and old.source != name:
+        other = old.source if old.source in found.names - changed else None
+    if other is not None:
+        raise DataFileError(
+            Path(name), f"pair {pair.id}: the id is also in {other}; ids are unique"
+        )
+
+
+def _count_active(connection: Connection) -> int:
+    return sum(stored.active for stored in read_stored(connection).values())

@@ -1,0 +1,232 @@
+"""The QA store in the database: what is written when importing and read when searching."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select, update
+
+from actions.qa.calibration import Calibration, Scale, scale_from_dict
+from actions.qa.index import Corpus
+from actions.qa.pairs import Pair
+from actions.tables import QaPair, QaSource, QaState, QaVariant
+from actions.understanding import FloatArray
+
+STATE_ID = 1
+DOCUMENT = -1  # the position, among a pair's variants, of question and answer together
+_BATCH = 200  # keys in one IN (...)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file that pairs come from, and the digest of its content."""
+
+    name: str
+    kind: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The store's version, whose embeddings it holds, and its calibration."""
+
+    version: int
+    embedder: str
+    full: Scale
+    lexical: Scale
+    calibration: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A pair as the store knows it."""
+
+    fingerprint: str
+    source: str
+    active: bool
+
+
+def read_state(connection: Connection) -> State | None:
+    """The state, or None of a store that was never filled."""
+    table = QaState.__table__
+    row = connection.execute(select(table).where(table.c.id == STATE_ID)).mappings().first()
+    if row is None:
+        return None
+    return State(
+        version=row["version"],
+        embedder=row["embedder"],
+        full=scale_from_dict(row["calibration"]["full"]),
+        lexical=scale_from_dict(row["calibration"]["lexical"]),
+        calibration=row["calibration"],
+    )
+
+
+def read_version(connection: Connection) -> int:
+    """The version alone, 0 of a store that was never filled: cheap enough to ask often."""
+    version = connection.execute(select(QaState.version).where(QaState.id == STATE_ID)).scalar()
+    return version or 0
+
+
+def read_sources(connection: Connection) -> dict[str, str]:
+    """The digest of each source that was imported."""
+    return {row.name: row.sha256 for row in connection.execute(select(QaSource.__table__))}
+
+
+def read_stored(connection: Connection) -> dict[str, Stored]:
+    """What is known of every pair, active or not."""
+    columns = (QaPair.id, QaPair.fingerprint, QaPair.source, QaPair.active)
+    return {
+        row.id: Stored(fingerprint=row.fingerprint, source=row.source, active=row.active)
+        for row in connection.execute(select(*columns))
+    }
+
+
+def read_pairs(connection: Connection) -> list[Pair]:
+    """All active pairs with their wordings, by id."""
+    wordings: dict[str, list[str]] = {}
+    columns = (QaVariant.pair_id, QaVariant.text)
+    for row in connection.execute(select(*columns).order_by(QaVariant.pair_id, QaVariant.position)):
+        wordings.setdefault(row.pair_id, []).append(row.text)
+    table = QaPair.__table__
+    rows = connection.execute(select(table).where(table.c.active).order_by(table.c.id))
+    return [
+        Pair(
+            id=row.id,
+            intent=row.intent,
+            category=row.category,
+            question=row.question,
+            variants=tuple(wordings.get(row.id, [])[1:]),
+            answer=row.answer,
+        )
+        for row in rows
+    ]
+
+
+def read_corpus(connection: Connection, embedder: str) -> Corpus:
+    """All active pairs whose wordings have embeddings of this embedder."""
+    columns = (QaVariant.pair_id, QaVariant.position, QaVariant.text, QaVariant.embedding)
+    query = (
+        select(*columns)
+        .join(QaPair, QaPair.id == QaVariant.pair_id)
+        .where(QaPair.active, QaVariant.embedder == embedder)
+    )
+    rows = connection.execute(query).all()
+    found = {row.pair_id for row in rows}
+    pairs = tuple(pair for pair in read_pairs(connection) if pair.id in found)
+    place = {pair.id: i for i, pair in enumerate(pairs)}
+    # Sorted here, because databases sort texts in different ways.
+    rows = sorted(rows, key=lambda row: (place[row.pair_id], row.position))
+    wordings = [row for row in rows if row.position > DOCUMENT]
+    return Corpus(
+        pairs=pairs,
+        documents=_matrix([row.embedding for row in rows if row.position == DOCUMENT]),
+        owners=np.asarray([place[row.pair_id] for row in wordings], dtype=np.int32),
+        texts=tuple(row.text for row in wordings),
+        vectors=_matrix([row.embedding for row in wordings]),
+        embedder=embedder,
+    )
+
+
+def _matrix(blobs: list[bytes]) -> FloatArray:
+    width = len(blobs[0]) // 4 if blobs else 0
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), width)
+
+
+def texts_to_embed(connection: Connection, embedder: str) -> list[tuple[int, str]]:
+    """The wordings (row id, text) of active pairs that this embedder has not embedded."""
+    query = (
+        select(QaVariant.id, QaVariant.text)
+        .join(QaPair, QaPair.id == QaVariant.pair_id)
+        .where(QaPair.active)
+        .where((QaVariant.embedder != embedder) | QaVariant.embedder.is_(None))
+        .order_by(QaVariant.id)
+    )
+    return [(row.id, row.text) for row in connection.execute(query)]
+
+
+def write_source(connection: Connection, source: SourceFile, pairs: int, now: datetime) -> None:
+    """Notes that a source was read, anew or again."""
+    values = {"kind": source.kind, "sha256": source.sha256, "pairs": pairs, "imported_at": now}
+    changed = connection.execute(
+        update(QaSource).where(QaSource.name == source.name).values(**values)
+    )
+    if not changed.rowcount:
+        connection.execute(insert(QaSource).values(name=source.name, **values))
+
+
+def write_pair(connection: Connection, pair: Pair, source: str, now: datetime) -> None:
+    """Puts a pair in, or in the place of the one with its id; unchanged wordings stay embedded."""
+    values = {
+        "intent": pair.intent,
+        "category": pair.category,
+        "question": pair.question,
+        "answer": pair.answer,
+        "source": source,
+        "fingerprint": pair.fingerprint,
+        "active": True,
+        "updated_at": now,
+    }
+    if not connection.execute(update(QaPair).where(QaPair.id == pair.id).values(**values)).rowcount:
+        connection.execute(insert(QaPair).values(id=pair.id, created_at=now, **values))
+    old = {
+        row.text: (row.embedding, row.embedder)
+        for row in connection.execute(
+            select(QaVariant.__table__).where(QaVariant.pair_id == pair.id)
+        )
+    }
+    connection.execute(delete(QaVariant).where(QaVariant.pair_id == pair.id))
+    rows = []
+    for position, text in enumerate((pair.document, *pair.wordings), DOCUMENT):
+        embedding, embedder = old.get(text, (None, None))
+        rows.append(
+            {
+                "pair_id": pair.id,
+                "position": position,
+                "text": text,
+                "embedding": embedding,
+                "embedder": embedder,
+            }
+        )
+    connection.execute(insert(QaVariant), rows)
+
+
+def write_inactive(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Takes pairs out of the search; they stay on record, because the log names them."""
+    for start in range(0, len(ids), _BATCH):
+        batch = ids[start : start + _BATCH]
+        connection.execute(
+            update(QaPair).where(QaPair.id.in_(batch)).values(active=False, updated_at=now)
+        )
+
+
+def write_embeddings(
+    connection: Connection, ids: Sequence[int], vectors: FloatArray, embedder: str
+) -> None:
+    """Stores the embeddings, (wordings, dim), of wordings by their row ids."""
+    for row_id, vector in zip(ids, np.asarray(vectors, dtype="<f4"), strict=True):
+        connection.execute(
+            update(QaVariant)
+            .where(QaVariant.id == row_id)
+            .values(embedding=vector.tobytes(), embedder=embedder)
+        )
+
+
+def write_state(
+    connection: Connection, embedder: str, calibration: Calibration, now: datetime
+) -> int:
+    """Stores the calibration under a new version, which it returns."""
+    version = read_version(connection) + 1
+    values: Mapping[str, object] = {
+        "version": version,
+        "embedder": embedder,
+        "answer_threshold": calibration.full.answer,
+        "offer_threshold": calibration.full.offer,
+        "calibration": calibration.as_dict(),
+        "updated_at": now,
+    }
+    changed = connection.execute(update(QaState).where(QaState.id == STATE_ID).values(**values))
+    if not changed.rowcount:
+        connection.execute(insert(QaState).values(id=STATE_ID, **values))
+    return version

@@ -1,0 +1,43 @@
+"""Settings of the action server, read from `KEFU_` variables or `.env`."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ActionSettings(BaseSettings):
+    """What the action server and the QA store need to know."""
+
+    model_config = SettingsConfigDict(env_prefix="KEFU_", env_file=".env", extra="ignore")
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the example business or of your own: training data."
+    )
+    database_url: str = Field(
+        "sqlite:///.kefu/kefu.db",
+        description="SQLAlchemy URL of the one database: SQLite, or PostgreSQL as "
+        "`postgresql+psycopg://user:password@host/name`.",
+    )
+    actions_host: str = Field("127.0.0.1", description="Address the action server binds.")
+    actions_port: int = Field(5055, description="Port the action server listens on.")
+    actions_drain_s: float = Field(
+        10.0, gt=0, description="Seconds the action server waits for running actions on SIGTERM."
+    )
+    actions_max_body_bytes: int = Field(
+        8 * 1024 * 1024,
+        gt=0,
+        description="Largest action call accepted; the tracker of a long conversation is in it.",
+    )
+    nlu_url: str = Field(
+        "http://127.0.0.1:5006", description="Base address of the understanding service."
+    )
+    embed_timeout_s: float = Field(
+        3.0,
+        gt=0,
+        description="Seconds to wait for the embedding of one question; then words alone are "
+        "compared.",
+    )
+    qa_refresh_s: float = Field(
+        2.0, gt=0, description="Seconds between looks at whether the QA store has changed."
+    )

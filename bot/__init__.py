@@ -1,0 +1,1 @@
+"""The gateway and all that surrounds it: log, supervision, command line."""

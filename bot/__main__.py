@@ -1,0 +1,72 @@
+"""Runs the gateway: `python -m bot`."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+
+from aiohttp import web
+
+from bot.app import GATEWAY, build_app
+from bot.errors import GatewayError
+from bot.settings import Settings
+
+logger = logging.getLogger("bot")
+
+
+class _Fields(logging.Formatter):
+    """One line a record: time, level, event, then its fields as key=value."""
+
+    _usual = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        fields = "".join(
+            f" {key}={value!r}" for key, value in record.__dict__.items() if key not in self._usual
+        )
+        return super().format(record) + fields
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what was accepted and stop."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, stopped.set)
+    app = await build_app(settings)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+        logger.info("listening", extra={"host": settings.host, "port": settings.port})
+        # What start-up made stays: the collector need not look at it again.
+        gc.freeze()
+        await stopped.wait()
+        # The door stays open meanwhile: new messages get a 503 that says when to come back.
+        left = await app[GATEWAY].drain()
+        logger.info("drained", extra={"left": left})
+    finally:
+        await runner.cleanup()
+
+
+def main() -> None:
+    """Start the gateway; what is wrong with the set-up is one line and exit code 1."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Fields("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    settings = Settings()
+    try:
+        asyncio.run(serve(settings))
+    except GatewayError as error:
+        sys.exit(f"gateway: {error}")
+    except OSError as error:
+        sys.exit(
+            f"gateway: cannot listen on {settings.host}:{settings.port} ({error.strerror}); free "
+            "the port or set KEFU_PORT"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Doors to the gateway: each channel turns requests into inbound messages and replies back."""

@@ -1,0 +1,11 @@
+"""The limits that every channel keeps."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a text may be, and how long a request waits for its answer."""
+
+    max_text_chars: int
+    wait_timeout_s: float

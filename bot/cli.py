@@ -1,0 +1,93 @@
+"""The command `kefu`: each subcommand is loaded when it is asked for."""
+
+import importlib
+import sys
+
+import click
+from pydantic import ValidationError
+
+COMMANDS = {
+    "up": "bot.up:up",
+    "down": "bot.up:down",
+    "prepare": "bot.up:prepare_command",
+    "doctor": "bot.doctor:doctor",
+    "settings": "bot.settings_page:settings",
+    "chat": "bot.chat:chat",
+    "ask": "bot.chat:ask",
+    "train": "nlu.cli:train",
+    "evaluate": "nlu.cli:evaluate",
+    "models": "nlu.cli:models",
+    "qa": "actions.cli:qa",
+    "log": "bot.log.cli:log",
+    "bench": "bot.cli:bench",
+}
+BENCHES = {
+    "answers": "actions.qa.bench:answers",
+    "delivery": "bot.bench.delivery:delivery",
+    "turns": "bot.bench.turns:turns",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are `module:attribute` strings, imported one at a time."""
+
+    def __init__(self, name: str, *, targets: dict[str, str], help: str) -> None:
+        super().__init__(name, help=help)
+        self.targets = targets
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.targets)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = self.targets.get(cmd_name)
+        if target is None:
+            return None
+        module, attribute = target.split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+bench = LazyGroup("bench", targets=BENCHES, help="Measure kefu; each prints one JSON object.")
+kefu = LazyGroup("kefu", targets=COMMANDS, help="A framework for customer-service bots.")
+
+
+def main() -> None:
+    """Run one command; an expected failure is one line on stderr and exit code 1."""
+    try:
+        kefu(prog_name="kefu", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except ValidationError as error:
+        if error.title not in {"Settings", "ActionSettings", "NluSettings"}:
+            raise
+        first = error.errors()[0]
+        name = "KEFU_" + "_".join(str(part) for part in first["loc"]).upper()
+        sys.exit(f"kefu: setting {name}: {first['msg']}")
+    except Exception as error:
+        if not isinstance(error, expected_errors()):
+            raise
+        sys.exit(f"kefu: {error}")
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """The base errors of the packages that are loaded: their messages say what to do."""
+    bases = {
+        "bot.errors": "GatewayError",
+        "actions.errors": "ActionsError",
+        "nlu.errors": "NluError",
+    }
+    return tuple(
+        getattr(sys.modules[module], name)
+        for module, name in bases.items()
+        if module in sys.modules
+    )
+
+
+if __name__ == "__main__":
+    main()

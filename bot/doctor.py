@@ -1,0 +1,192 @@
+"""`kefu doctor`: what is in order, what is not, and what mends it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from bot.errors import GatewayError
+from bot.processes import kefu_processes
+from bot.settings import Settings
+from bot.up import FREE_GB, check_ports, running_state
+
+PACKAGES = ("aiohttp", "sqlalchemy", "torch", "transformers", "onnxruntime", "rasa-sdk")
+RASA_VERSION = "3.6.21"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check: whether it passed, what was seen, and what to do when it did not."""
+
+    check: str
+    ok: bool
+    seen: str
+    remedy: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON list.")
+def doctor(*, as_json: bool) -> None:
+    """Check environments, versions, ports, database, models and disk."""
+    settings = Settings()
+    findings = [check(settings) for check in CHECKS]
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok  ' if finding.ok else 'MEND'} {finding.check}: {finding.seen}")
+            if not finding.ok:
+                click.echo(f"     -> {finding.remedy}")
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def services_environment(settings: Settings) -> Finding:
+    """Whether the packages of the services are there."""
+    found, missing = [f"Python {sys.version.split()[0]}"], []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+    return Finding(
+        check="services environment",
+        ok=not missing,
+        seen=f"missing: {', '.join(missing)}" if missing else ", ".join(found),
+        remedy="run make setup",
+    )
+
+
+def dialogue_environment(settings: Settings) -> Finding:
+    """Whether Rasa's environment runs and holds the release we work with."""
+    code = "from importlib.metadata import version; import sys; "
+    code += "print(sys.version.split()[0], version('rasa'))"
+    command = [str(settings.rasa_python), "-c", code]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        python, rasa = done.stdout.split()
+        seen, ok = f"Python {python}, rasa {rasa}", rasa == RASA_VERSION
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        seen, ok = f"{settings.rasa_python} does not run or has no rasa", False
+    return Finding(
+        check="dialogue environment", ok=ok, seen=seen, remedy="remove .venv-rasa, run make setup"
+    )
+
+
+def ports(settings: Settings) -> Finding:
+    """Whether our ports are free, or taken by a kefu that runs."""
+    state = running_state(settings)
+    try:
+        if state is None:
+            check_ports(settings)
+        seen, ok = ("free" if state is None else f"in use by kefu, process {state['pid']}"), True
+    except GatewayError as error:
+        seen, ok = str(error), False
+    return Finding(
+        check="ports", ok=ok, seen=seen, remedy="run kefu down, or change the setting it names"
+    )
+
+
+def processes(settings: Settings) -> Finding:
+    """Whether each process of a running kefu is ready; a stopped kefu is in order."""
+    if running_state(settings) is None:
+        return Finding(check="processes", ok=True, seen="kefu is not running")
+    seen = {spec.name: _readiness(spec.ready_url) for spec in kefu_processes(settings)}
+    return Finding(
+        check="processes",
+        ok=all(state == "ready" for state in seen.values()),
+        seen=", ".join(f"{name} {state}" for name, state in seen.items()),
+        remedy=f"read {settings.state_dir / 'logs'}",
+    )
+
+
+def _readiness(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as response:
+            return "ready" if response.status == 200 else f"answers {response.status}"
+    except urllib.error.HTTPError as error:
+        return f"answers {error.code}"
+    except OSError:
+        return "does not answer"
+
+
+def database(settings: Settings) -> Finding:
+    """Whether the database answers and its schema is the newest."""
+    from bot.log.database import schema_version
+
+    try:
+        current, newest = schema_version(settings.database_url)
+    except GatewayError as error:
+        return Finding(
+            check="database", ok=False, seen=str(error), remedy="check KEFU_DATABASE_URL"
+        )
+    if current is None:
+        seen = "not made yet: kefu up makes it"
+    else:
+        seen = f"schema {current}" + ("" if current == newest else f", newest is {newest}")
+    return Finding(
+        check="database",
+        ok=current in {None, newest},
+        seen=seen,
+        remedy="stop kefu; kefu up brings the schema up to date",
+    )
+
+
+def model(settings: Settings) -> Finding:
+    """Whether the current model bundle is whole."""
+    from nlu.bundle import BundleStore, open_bundle
+    from nlu.errors import NluError
+
+    store = BundleStore(settings.models_dir)
+    try:
+        current = store.current()
+        if current is None:
+            seen, ok = "none is trained", False
+        else:
+            open_bundle(store.root / current)
+            seen, ok = current, True
+    except NluError as error:
+        seen, ok = str(error), False
+    return Finding(check="model", ok=ok, seen=seen, remedy="run kefu train")
+
+
+def dialogue_model(settings: Settings) -> Finding:
+    """Whether Rasa has a trained model."""
+    found = sorted((settings.models_dir / "dialogue").glob("*.tar.gz"))
+    return Finding(
+        check="dialogue model",
+        ok=bool(found),
+        seen=found[-1].name if found else "none",
+        remedy="run kefu up, which trains it",
+    )
+
+
+def disk(settings: Settings) -> Finding:
+    """Whether there is room to write."""
+    folder = settings.state_dir if settings.state_dir.exists() else settings.state_dir.parent
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    return Finding(
+        check="disk",
+        ok=free_gb >= FREE_GB,
+        seen=f"{free_gb:.1f} GB free",
+        remedy=f"free some space: kefu needs {FREE_GB:g} GB, or set KEFU_STATE_DIR",
+    )
+
+
+CHECKS: tuple[Callable[[Settings], Finding], ...] = (
+    services_environment,
+    dialogue_environment,
+    ports,
+    processes,
+    database,
+    model,
+    dialogue_model,
+    disk,
+)

@@ -1,0 +1,1 @@
+"""The conversation log: every message and every turn, redacted, in one database."""

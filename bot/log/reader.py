@@ -1,0 +1,154 @@
+"""What is read from the log: messages to show, turns to review, work left over from a crash."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.errors import StorageError
+from bot.log import tables
+from bot.log.records import Accepted, Finished, Inbound
+
+T = TypeVar("T")
+
+_conversation = tables.conversation
+_message = tables.message
+_turn = tables.turn
+
+
+class Reader:
+    """Reads on connections of its own, off the event loop."""
+
+    def __init__(self, engine: Engine, *, timeout_s: float = 20.0) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+
+    async def run(self, query: Callable[[Connection], T]) -> T:
+        """Run a query in a thread; raises StorageError when the database does not answer."""
+        async with asyncio.timeout(self._timeout_s):
+            return await asyncio.to_thread(self._read, query)
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.connect() as connection:
+                return query(connection)
+        except SQLAlchemyError as error:
+            raise StorageError(str(getattr(error, "orig", error)).splitlines()[0]) from error
+
+
+def messages_after(
+    connection: Connection, *, conversation_id: str, after: int, limit: int
+) -> tuple[str, list[dict[str, Any]]] | None:
+    """The conversation's status and its next messages; None when there is no such conversation."""
+    status = connection.execute(
+        select(_conversation.c.status).where(_conversation.c.id == conversation_id)
+    ).scalar_one_or_none()
+    if status is None:
+        return None
+    rows = connection.execute(
+        select(_message)
+        .where(_message.c.conversation_id == conversation_id, _message.c.seq > after)
+        .order_by(_message.c.seq)
+        .limit(limit)
+    )
+    return status, [dict(row) for row in rows.mappings()]
+
+
+def accepted_unanswered(connection: Connection) -> list[Accepted]:
+    """What was promised an answer and has none, oldest first within each conversation."""
+    rows = connection.execute(
+        select(_message, _conversation.c.status)
+        .join(_conversation, _conversation.c.id == _message.c.conversation_id)
+        .where(_message.c.state == "accepted")
+        .order_by(_message.c.conversation_id, _message.c.seq)
+    )
+    return [
+        Accepted(
+            id=row.id,
+            inbound=Inbound(
+                conversation_id=row.conversation_id,
+                channel=row.channel,
+                account=row.account,
+                message_id=row.message_id,
+                text=row.text,
+            ),
+            seq=row.seq,
+            status=row.status,
+            state="accepted",
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def replies_of(turn_id: str) -> Select[Any]:
+    """The rows a turn sent out, in order."""
+    return (
+        select(_message)
+        .where(_message.c.turn_id == turn_id, _message.c.direction == "out")
+        .order_by(_message.c.seq)
+    )
+
+
+def finished(connection: Connection, *, message_row: str) -> Finished | None:
+    """The committed turn of an inbound message; None while it has none."""
+    row = connection.execute(
+        select(_message.c.turn_id, _message.c.state).where(_message.c.id == message_row)
+    ).one_or_none()
+    if row is None or row.turn_id is None:
+        return None
+    replies = [dict(reply) for reply in connection.execute(replies_of(row.turn_id)).mappings()]
+    return Finished(turn_id=row.turn_id, state=row.state, replies=replies)
+
+
+def offered_payloads(connection: Connection, *, conversation_id: str) -> set[str]:
+    """The button payloads of the bot's last words in the conversation."""
+    last = connection.execute(
+        select(_message.c.turn_id)
+        .where(_message.c.conversation_id == conversation_id, _message.c.direction == "out")
+        .order_by(_message.c.seq.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    if last is None:
+        return set()
+    return {
+        button["payload"]
+        for reply in connection.execute(replies_of(last))
+        for button in reply.buttons or ()
+        if isinstance(button.get("payload"), str)
+    }
+
+
+def turns(
+    connection: Connection, *, conversation_id: str | None = None, since: datetime | None = None
+) -> Iterator[dict[str, Any]]:
+    """Turns in the order they were committed, each with `annotation`, its newest or None."""
+    query = select(_turn, _conversation.c.channel).join(
+        _conversation, _conversation.c.id == _turn.c.conversation_id
+    )
+    if conversation_id is not None:
+        query = query.where(_turn.c.conversation_id == conversation_id)
+    if since is not None:
+        query = query.where(_turn.c.created_at >= since)
+    newest = _newest_annotations(connection)
+    for row in connection.execute(query.order_by(_turn.c.created_at, _turn.c.id)).mappings():
+        yield {**row, "annotation": newest.get(row["id"])}
+
+
+def last_conversations(connection: Connection, count: int) -> list[str]:
+    """The ids of the conversations that moved last, newest first."""
+    return list(
+        connection.execute(
+            select(_conversation.c.id).order_by(_conversation.c.updated_at.desc()).limit(count)
+        ).scalars()
+    )
+
+
+def _newest_annotations(connection: Connection) -> dict[str, dict[str, Any]]:
+    rows = connection.execute(
+        select(tables.annotation).order_by(tables.annotation.c.created_at)
+    ).mappings()
+    return {row["turn_id"]: dict(row) for row in rows}

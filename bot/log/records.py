@@ -1,0 +1,86 @@
+"""What goes into the log and what comes back from it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Status = Literal["bot", "waiting", "agent", "closed"]
+State = Literal["accepted", "answered", "failed", "sent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A customer's message as a channel hands it in."""
+
+    conversation_id: str
+    channel: str
+    account: str
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """An inbound message that is on disk; `duplicate` when it had been there before."""
+
+    id: str
+    inbound: Inbound
+    seq: int
+    status: Status
+    state: State
+    created_at: datetime
+    duplicate: bool = False
+    same_text: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One message of the bot to the customer."""
+
+    id: str
+    text: str | None = None
+    buttons: list[dict[str, Any]] | None = None
+    extra: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRecord:
+    """What a turn was: as stored, with personal data redacted."""
+
+    id: str
+    text: str
+    intent: str | None = None
+    confidence: float | None = None
+    ranking: list[dict[str, Any]] = field(default_factory=list)
+    emotion: str | None = None
+    emotion_confidence: float | None = None
+    entities: list[dict[str, Any]] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
+    qa_pair_id: str | None = None
+    qa_score: float | None = None
+    model_version: str | None = None
+    mode: str | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    replies: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """A turn to commit: the inbound message it answers, its record and what the bot says."""
+
+    accepted: Accepted
+    state: State
+    turn: TurnRecord
+    replies: list[Reply]
+    handoff_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A committed turn: the rows of its replies as any reader sees them."""
+
+    turn_id: str
+    state: State
+    replies: list[dict[str, Any]]

@@ -1,0 +1,200 @@
+"""The tables of the conversation log."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+# Named constraints: Alembic can only alter on PostgreSQL what has a name it can foretell.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: PostgreSQL keeps the zone, SQLite forgets it and gets it back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Attach UTC where the database gave a naive moment."""
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+def _conversation_key() -> Column[Any]:
+    return Column(
+        "conversation_id", Text, ForeignKey("conversation.id", ondelete="CASCADE"), nullable=False
+    )
+
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    # The customer's address in the channel; for the web API the conversation's own id.
+    Column("account", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("handoff_reason", Text),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    UniqueConstraint("channel", "account"),
+    CheckConstraint("status IN ('bot', 'waiting', 'agent', 'closed')", name="status"),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation_key(),
+    Column("seq", BigInteger, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    # The sender's own id; NULL for what the bot says.
+    Column("message_id", Text),
+    # An inbound text is raw until its turn is done, then redacted.
+    Column("text", Text),
+    # HMAC of the raw text: tells a repeated message from a reused id after redaction.
+    Column("text_hash", Text),
+    Column("buttons", Json),
+    # Image and custom payload of a reply.
+    Column("extra", Json),
+    Column("metadata", Json),
+    Column("state", Text, nullable=False),
+    Column("turn_id", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("conversation_id", "seq"),
+    UniqueConstraint("channel", "account", "message_id"),
+    CheckConstraint("direction IN ('in', 'out')", name="direction"),
+    CheckConstraint("state IN ('accepted', 'answered', 'failed', 'sent')", name="state"),
+    Index("message_turn", "turn_id"),
+)
+# What a restarted gateway has to drive again: a partial index that stays tiny.
+Index(
+    "message_accepted",
+    message.c.conversation_id,
+    message.c.seq,
+    sqlite_where=message.c.state == "accepted",
+    postgresql_where=message.c.state == "accepted",
+)
+
+turn = Table(
+    "turn",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation_key(),
+    Column(
+        "inbound_id",
+        Text,
+        ForeignKey("message.id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("text", Text, nullable=False),
+    Column("intent", Text),
+    Column("confidence", Float),
+    Column("ranking", Json),
+    Column("emotion", Text),
+    Column("emotion_confidence", Float),
+    Column("entities", Json),
+    Column("actions", Json),
+    Column("qa_pair_id", Text),
+    Column("qa_score", Float),
+    Column("model_version", Text),
+    Column("mode", Text),
+    Column("timings", Json),
+    Column("replies", Json),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    Index("turn_conversation", "conversation_id"),
+)
+
+annotation = Table(
+    "annotation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("turn_id", Text, ForeignKey("turn.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("intent", Text),
+    Column("emotion", Text),
+    Column("entities", Json),
+    Column("agent_id", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation_key(),
+    Column("turn_id", Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True),
+    Column("score", Integer, nullable=False),
+    Column("comment", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("feedback_conversation", "conversation_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation_key(),
+    Column("channel", Text, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state"),
+    Index("outbox_conversation", "conversation_id"),
+    Index("outbox_due", "state", "next_at"),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("detail", Json),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+)

@@ -1,0 +1,1 @@
+"""The one history of the schema: each file goes from the version before it to its own."""

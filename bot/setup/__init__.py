@@ -1,0 +1,1 @@
+"""Set-up of the environments, before anything of ours can be imported."""

@@ -1,0 +1,133 @@
+"""The processes behind the gateway as it sees them: one turn of dialogue, one text understood."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from bot.errors import TurnRefused, TurnUnavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """One customer message for the dialogue process."""
+
+    conversation_id: str
+    message_id: str
+    text: str
+    channel: str
+    # A text that begins with "/" and is no payload the bot offered is plain text.
+    literal: bool
+
+
+class Dialogue(Protocol):
+    """Does turns; the same message id again gives the same answer."""
+
+    async def turn(self, request: TurnRequest) -> dict[str, Any]:
+        """The turn channel's answer; raises TurnUnavailable or TurnRefused."""
+        ...
+
+    async def ready(self) -> str | None:
+        """None when turns can be done, else the reason why not."""
+        ...
+
+
+class Understanding(Protocol):
+    """Understands a text outside of any dialogue."""
+
+    async def parse(self, text: str) -> dict[str, Any]:
+        """The parse of one text; raises TurnUnavailable."""
+        ...
+
+
+class HttpDialogue:
+    """The dialogue process over its turn channel."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, *, timeout_s: float) -> None:
+        self._session = session
+        self._turn_url = f"{url.rstrip('/')}/webhooks/turn/turn"
+        self._ready_url = f"{url.rstrip('/')}/readyz"
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+
+    async def turn(self, request: TurnRequest) -> dict[str, Any]:
+        """The turn channel's answer; raises TurnUnavailable or TurnRefused."""
+        body = {
+            "conversation_id": request.conversation_id,
+            "message_id": request.message_id,
+            "text": request.text,
+            "metadata": {"literal": request.literal, "channel": request.channel},
+        }
+        answer = await _post(self._session, self._turn_url, body, self._timeout)
+        if not isinstance(answer.get("replies"), list) or not isinstance(answer.get("parse"), dict):
+            raise TurnUnavailable("answered without replies or parse")
+        return answer
+
+    async def ready(self) -> str | None:
+        """None when turns can be done, else the reason why not."""
+        try:
+            async with self._session.get(
+                self._ready_url, timeout=aiohttp.ClientTimeout(total=2)
+            ) as response:
+                if response.status == 200:
+                    return None
+                return f"the dialogue process is not ready ({response.status})"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return f"the dialogue process does not answer ({type(error).__name__})"
+
+
+class HttpUnderstanding:
+    """The understanding service."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, *, timeout_s: float) -> None:
+        self._session = session
+        self._url = f"{url.rstrip('/')}/v1/classify"
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+
+    async def parse(self, text: str) -> dict[str, Any]:
+        """The parse of one text; raises TurnUnavailable."""
+        try:
+            answer = await _post(self._session, self._url, {"texts": [text]}, self._timeout)
+            parse = answer["results"][0]
+        except (TurnRefused, KeyError, IndexError, TypeError) as error:
+            raise TurnUnavailable(f"the understanding service answered {error}") from error
+        if not isinstance(parse, dict):
+            raise TurnUnavailable("the understanding service answered no parse")
+        return parse
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: str, body: dict[str, Any], timeout: aiohttp.ClientTimeout
+) -> dict[str, Any]:
+    try:
+        async with session.post(
+            url,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            timeout=timeout,
+        ) as response:
+            raw = await response.read()
+            status = response.status
+    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+        raise TurnUnavailable(f"no answer ({type(error).__name__})") from error
+    if status >= 500 or status in (404, 408, 425, 429):
+        # Rasa answers 404 while its channels are not mounted yet.
+        raise TurnUnavailable(f"answered {status} ({_reason(raw)})")
+    if status >= 400:
+        raise TurnRefused(status, _reason(raw))
+    try:
+        answer = json.loads(raw)
+    except ValueError as error:
+        raise TurnUnavailable("answered something else than JSON") from error
+    if not isinstance(answer, dict):
+        raise TurnUnavailable("answered something else than an object")
+    return answer
+
+
+def _reason(raw: bytes) -> str:
+    """What a service says of its failure, in its `{"error": {"message"}}` or else in short."""
+    try:
+        return str(json.loads(raw)["error"]["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return raw[:100].decode("utf-8", "replace") or "no reason given"

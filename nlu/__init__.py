@@ -1,0 +1,1 @@
+"""Understanding: texts and tensors; no database, no Rasa."""

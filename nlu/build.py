@@ -1,0 +1,151 @@
+"""Makes a bundle: trains, exports, quantises, calibrates, scores and seals it."""
+
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nlu.bundle import Bundle, Manifest, file_sha256, seal, unfinished, write_json
+from nlu.calibration import Calibration, Floats
+from nlu.decoding import tag_transitions
+from nlu.encoder import save_model, save_tokenizer
+from nlu.errors import TrainingFailed
+from nlu.evaluation import meanings, score
+from nlu.examples import TrainingData
+from nlu.export import export_classifier, export_embedder, quiet_libraries, save_embedder
+from nlu.fitting import calibrate
+from nlu.labels import labels_of
+from nlu.lexical import write_lexical
+from nlu.matchers import Matchers, trusted_matchers
+from nlu.onnx_engine import OnnxEngine
+from nlu.progress import Progress
+from nlu.quantising import quantise_graphs
+from nlu.recipe import Recipe
+from nlu.spans import to_tags
+from nlu.split import stratified_split
+from nlu.tokens import TextTokenizer
+from nlu.training import Task, train
+
+# Without a validation split this many training texts stand in where texts are needed.
+_STAND_IN = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What bundle to make, and from what."""
+
+    target: Path
+    base_model: str
+    device: str
+    recipe: Recipe
+    parent: str | None
+    now: datetime
+
+
+def new_version(data: TrainingData, now: datetime) -> str:
+    """A version name that sorts by time and tells data sets apart."""
+    return f"{now:%Y%m%d-%H%M%S}-{data.digest()[:6]}"
+
+
+def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any]:
+    """Writes the bundle `order.target` and returns its metrics report.
+
+    The folder appears whole or not at all. Raises TrainingFailed when the data train no head.
+    """
+    # The tokenizer's own threads only get in the way of torch's.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    quiet_libraries()
+    recipe = order.recipe
+    train_set, held_out = stratified_split(data.examples, recipe.validation_share, recipe.seed)
+    train_set += data.without([example.text for example in held_out]).support
+    labels = labels_of(train_set)
+    if not labels.heads:
+        raise TrainingFailed("the data need at least two intents, two emotions or an entity")
+    with unfinished(order.target) as folder:
+        save_tokenizer(order.base_model, folder / "tokenizer.json")
+        tokenizer = TextTokenizer(folder / "tokenizer.json", recipe.max_tokens)
+        progress.say(
+            f"training {', '.join(labels.heads)} on {len(train_set)} texts, "
+            f"{len(held_out)} held out, on {order.device}"
+        )
+        task = Task(labels=labels, train=train_set, held_out=held_out, tokenizer=tokenizer)
+        trained = train(task, recipe, order.base_model, order.device, progress)
+        progress.say("exporting for the CPU and quantising to int8")
+        save_model(trained.model, folder)
+        export_classifier(trained.model, folder)
+        dim = save_embedder(order.base_model, folder)
+        export_embedder(folder)
+        write_lexical(folder, train_set, labels)
+        matchers = _write_matchers(folder, replace(data, examples=tuple(train_set)))
+        bundle = Bundle(
+            folder=folder,
+            manifest=_manifest(data, order, folder, dim),
+            labels=labels,
+            calibration=Calibration(),
+            transitions=_write_transitions(task, folder),
+            matchers=matchers,
+        )
+        sample = held_out or train_set[:_STAND_IN]
+        precision = quantise_graphs(bundle, tokenizer, sample)
+        engine = OnnxEngine(folder, mode=precision["mode"])
+        bundle = replace(
+            bundle,
+            manifest=replace(bundle.manifest, mode=engine.mode),
+            calibration=calibrate(bundle, engine, tokenizer, sample),
+        )
+        report = {
+            "validation": score(bundle, held_out, meanings(bundle, engine, tokenizer, held_out)),
+            "precision": precision,
+            "calibration": asdict(bundle.calibration),
+            "best_epoch": trained.best_epoch,
+            "history": trained.history,
+            "examples": {"train": len(train_set), "held_out": len(held_out)},
+            "recipe": asdict(recipe),
+        }
+        write_json(folder, "labels.json", asdict(labels))
+        write_json(folder, "calibration.json", asdict(bundle.calibration))
+        write_json(folder, "metrics.json", report)
+        seal(folder, bundle.manifest)
+    return report
+
+
+def _manifest(data: TrainingData, order: Order, folder: Path, dim: int) -> Manifest:
+    digests = [file_sha256(path) for path in sorted(folder.glob("embedder/**/*.safetensors"))]
+    name = Path(order.base_model).name
+    return Manifest(
+        version=order.target.name,
+        created_at=order.now.isoformat(timespec="seconds"),
+        base_model=order.base_model,
+        # The same for every bundle of one base encoder: stored embeddings outlive a retraining.
+        embedder_id="-".join([name, *(digest[:12] for digest in digests)]),
+        embedding_dim=dim,
+        mode="cpu",
+        max_tokens=order.recipe.max_tokens,
+        seed=order.recipe.seed,
+        dataset_sha256=data.digest(),
+        parent=order.parent,
+        files={},
+    )
+
+
+def _write_transitions(task: Task, folder: Path) -> Floats:
+    number = {tag: position for position, tag in enumerate(task.labels.tags)}
+    sequences = [
+        [number[tag] for tag in to_tags(task.tokenizer.encode(example.text).words, example.spans)]
+        for example in task.train
+        if number and example.spans is not None
+    ]
+    transitions = tag_transitions(sequences, len(number))
+    write_json(folder, "transitions.json", {"tags": transitions.tolist()})
+    return transitions
+
+
+def _write_matchers(folder: Path, data: TrainingData) -> Matchers:
+    lookups, regexes = trusted_matchers(data)
+    write_json(
+        folder,
+        "matchers.json",
+        {"lookups": lookups, "regexes": regexes, "synonyms": data.synonyms},
+    )
+    return Matchers(lookups=lookups, regexes=regexes, synonyms=data.synonyms)

@@ -1,0 +1,84 @@
+"""Exports the fine-tuned model and the sentence embedder as ONNX graphs."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+import transformers
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+
+from nlu.base import encoder_path
+from nlu.encoder import JointModel
+from nlu.onnx_engine import CLASSIFIER, EMBEDDER
+from nlu.torch_engine import EMBEDDER as EMBEDDER_FOLDER
+
+_OPSET = 17
+
+
+class _Embedder(nn.Module):
+    """A sentence-transformers model as one graph with normalised output."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        output = self.model({"input_ids": ids, "attention_mask": mask})
+        return nn.functional.normalize(output["sentence_embedding"], dim=-1)  # (batch, dim)
+
+
+def save_embedder(base_model: str, folder: Path) -> int:
+    """Copies the untouched base encoder as a sentence-transformers folder; its dimension.
+
+    An encoder that is no sentence-transformers model gets mean pooling.
+    """
+    model = SentenceTransformer(encoder_path(base_model), device="cpu")
+    model.save(str(folder / EMBEDDER_FOLDER), create_model_card=False)
+    return int(model.get_embedding_dimension() or 0)
+
+
+def export_classifier(model: JointModel, folder: Path) -> None:
+    """Writes the float32 graph of the fine-tuned model."""
+    outputs = {head: {0: "batch"} for head in model.labels.heads}
+    if "tags" in outputs:
+        outputs["tags"][1] = "tokens"
+    _export(model, model.encoder, folder / CLASSIFIER, outputs)
+
+
+def export_embedder(folder: Path) -> None:
+    """Writes the float32 graph of the saved embedder."""
+    model = SentenceTransformer(str(folder / EMBEDDER_FOLDER), device="cpu")
+    encoder = model[0].auto_model
+    _export(_Embedder(model).eval(), encoder, folder / EMBEDDER, {"embedding": {0: "batch"}})
+
+
+def quiet_libraries() -> None:
+    """Keeps the libraries' own bars and advice out of the progress of a training."""
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def _export(
+    model: nn.Module, encoder: nn.Module, path: Path, outputs: dict[str, dict[int, str]]
+) -> None:
+    # The plain attention exports to a graph that ONNX Runtime fuses better.
+    encoder.set_attn_implementation("eager")  # type: ignore[operator]
+    ids = torch.full((2, 8), 100, dtype=torch.long)  # (batch, tokens)
+    both = {0: "batch", 1: "tokens"}
+    with warnings.catch_warnings(), torch.inference_mode():
+        # Tracing warns of branches on shapes, which do not depend on the input here.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (ids, torch.ones_like(ids)),
+            str(path),
+            input_names=["ids", "mask"],
+            output_names=list(outputs),
+            dynamic_axes={"ids": both, "mask": both, **outputs},
+            opset_version=_OPSET,
+            # The older exporter: the graphs of the newer one fail shape inference when quantised.
+            dynamo=False,
+        )

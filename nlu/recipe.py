@@ -1,0 +1,28 @@
+"""How a model is trained: the figures of a run, each with its reason."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Hyper-parameters of one training run."""
+
+    epochs: int = 6
+    batch_size: int = 32
+    # The encoder's top layer; each lower layer learns `layer_decay` times slower, because lower
+    # layers hold what is true of any text.
+    lr: float = 1e-4
+    layer_decay: float = 0.9
+    # Heads start from noise and may move faster.
+    head_lr: float = 1e-3
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.1
+    warmup_share: float = 0.1
+    # Entity tags are mostly O: their loss is small beside the other heads' and counts more.
+    tag_weight: float = 2.0
+    validation_share: float = 0.1
+    # Epochs without a better validation score before training stops.
+    patience: int = 3
+    max_tokens: int = 128
+    seed: int = 7
+    clip_norm: float = 1.0

@@ -1,0 +1,157 @@
+"""Fine-tunes one encoder with its heads on the examples of all of them at once."""
+
+import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nlu.batches import IGNORED, Batch, Row, make_batch, make_rows, shuffled_batches
+from nlu.calibration import Ints
+from nlu.device import autocast
+from nlu.encoder import JointModel, pretrained
+from nlu.errors import TrainingFailed
+from nlu.examples import Example
+from nlu.head_start import start_heads
+from nlu.labels import Labels
+from nlu.metrics import accuracy, macro_f1
+from nlu.optimiser import make_optimiser
+from nlu.progress import Progress
+from nlu.recipe import Recipe
+from nlu.tokens import TextTokenizer, token_batches
+
+_VALIDATION_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The best model of a run and how the run went."""
+
+    model: JointModel
+    history: tuple[dict[str, float], ...]  # one entry an epoch
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What to train: the split data with their labels and tokens."""
+
+    labels: Labels
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    tokenizer: TextTokenizer
+
+
+def train(task: Task, recipe: Recipe, base_model: str, device: str, progress: Progress) -> Trained:
+    """Trains until the validation score has not risen for `recipe.patience` epochs."""
+    torch.manual_seed(recipe.seed)
+    rng = random.Random(recipe.seed)
+    model = pretrained(base_model, task.labels).to(device)
+    rows = make_rows(task.train, task.labels, task.tokenizer)
+    held_out = make_rows(task.held_out, task.labels, task.tokenizer)
+    start_heads(model, rows, device)
+    per_epoch = math.ceil(len(rows) / recipe.batch_size)
+    optimiser, schedule = make_optimiser(model, recipe, per_epoch * recipe.epochs)
+    best_score, best_epoch, best_state = -1.0, 0, dict[str, Tensor]()
+    history: list[dict[str, float]] = []
+    for epoch in range(1, recipe.epochs + 1):
+        started = time.monotonic()
+        model.train()
+        total = 0.0
+        batches = shuffled_batches(rows, recipe.batch_size, rng)
+        for batch in progress.steps(batches, per_epoch, f"epoch {epoch}/{recipe.epochs}"):
+            with autocast(device, training=True):
+                logits = model(batch.ids.to(device), batch.mask.to(device))
+            loss = joint_loss(task.labels.heads, logits, batch, recipe)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad(set_to_none=True)
+            total += loss.item()
+        if not math.isfinite(total):
+            raise TrainingFailed("the loss is not a number; try a lower --lr")
+        scores = validate(model, held_out, device)
+        took = time.monotonic() - started
+        history.append({"epoch": epoch, "loss": total / per_epoch, "seconds": took, **scores})
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        progress.say(
+            f"epoch {epoch}/{recipe.epochs}: loss {total / per_epoch:.3f}, {shown} ({took:.0f} s)"
+        )
+        # Without a held-out example every epoch counts as better.
+        score = sum(scores.values()) / len(scores) if scores else float(epoch)
+        if score > best_score:
+            best_score, best_epoch = score, epoch
+            best_state = {name: value.clone() for name, value in model.state_dict().items()}
+        elif epoch - best_epoch >= recipe.patience:
+            progress.say(f"no better for {recipe.patience} epochs; keeping epoch {best_epoch}")
+            break
+    model.load_state_dict(best_state)
+    return Trained(model=model.eval().cpu(), history=tuple(history), best_epoch=best_epoch)
+
+
+def joint_loss(
+    heads: Sequence[str], logits: Sequence[Tensor], batch: Batch, recipe: Recipe
+) -> Tensor:
+    """The sum of the heads' losses, each weighed by its share of the batch's rows."""
+    loss = logits[0].new_zeros((), dtype=torch.float32)
+    rows = len(batch.ids)
+    for head, output in zip(heads, logits, strict=True):
+        target = batch.targets[head].to(output.device)
+        if head == "tags":
+            labelled = int((target != IGNORED).any(dim=1).sum())
+            weight, smoothing = recipe.tag_weight, 0.0
+        else:
+            labelled = int((target != IGNORED).sum())
+            weight, smoothing = 1.0, recipe.label_smoothing
+        if labelled == 0:
+            continue
+        mean = functional.cross_entropy(
+            output.float().flatten(0, -2),
+            target.flatten(),
+            ignore_index=IGNORED,
+            label_smoothing=smoothing,
+        )
+        loss = loss + mean * weight * labelled / rows
+    return loss
+
+
+def validate(model: JointModel, rows: Sequence[Row], device: str) -> dict[str, float]:
+    """Intent accuracy, emotion macro-F1 and F1 of entity words, each if the rows have them."""
+    model.eval()
+    truth: dict[str, list[int]] = {head: [] for head in model.labels.heads}
+    guesses: dict[str, list[int]] = {head: [] for head in model.labels.heads}
+    lengths = [len(row.encoded.ids) for row in rows]
+    for chunk in token_batches(lengths, max_tokens=_VALIDATION_TOKENS, max_rows=64):
+        batch = make_batch([rows[index] for index in chunk])
+        with torch.inference_mode(), autocast(device, training=False):
+            logits = model(batch.ids.to(device), batch.mask.to(device))
+        for head, output in zip(model.labels.heads, logits, strict=True):
+            target = batch.targets[head].flatten().numpy()
+            guess = output.argmax(dim=-1).flatten().cpu().numpy()
+            known = target != IGNORED
+            truth[head] += target[known].tolist()
+            guesses[head] += guess[known].tolist()
+    scores = {}
+    if truth.get("intent"):
+        scores["intent accuracy"] = accuracy(*_named(truth["intent"], guesses["intent"]))
+    if truth.get("emotion"):
+        scores["emotion macro-F1"] = macro_f1(*_named(truth["emotion"], guesses["emotion"]))
+    if truth.get("tags"):
+        scores["entity words F1"] = _inside_f1(np.array(truth["tags"]), np.array(guesses["tags"]))
+    return scores
+
+
+def _named(truth: list[int], guesses: list[int]) -> tuple[list[str], list[str]]:
+    return list(map(str, truth)), list(map(str, guesses))
+
+
+def _inside_f1(truth: Ints, guesses: Ints) -> float:
+    right = int(((truth == guesses) & (truth != 0)).sum())
+    both = int((truth != 0).sum() + (guesses != 0).sum())
+    return 2 * right / both if both else 1.0
