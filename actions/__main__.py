@@ -1,6 +1,7 @@
 """Runs the action server: `python -m actions`."""
 
 import logging
+import os
 import sys
 
 from aiohttp import web
@@ -11,8 +12,10 @@ from actions.settings import ActionSettings
 
 def main() -> int:
     """Serves until SIGTERM or Ctrl-C, then lets running actions end; the exit code."""
-    # After the settings, because rasa-sdk takes a second to import.
-    from actions.server import build_app
+    # One question is too little work to share: threads that wait for their part would burn a core.
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    from actions.server import build_app  # after that, because it loads numpy
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("rasa_sdk").setLevel(logging.WARNING)

@@ -78,6 +78,8 @@ class Answer(Action):  # type: ignore[misc]
         self, turn: Turn, dispatcher: CollectingDispatcher, hits: Sequence[Hit]
     ) -> list[EventType]:
         text = "I'm not quite sure what you mean. Is it one of these?"
+        if turn.is_payload:
+            text = "What would you like to know?"
         dispatcher.utter_message(
             text=with_acknowledgement(turn, text),
             buttons=[

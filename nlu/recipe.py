@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Recipe:
     """Hyper-parameters of one training run."""
 
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 32
     # The encoder's top layer; each lower layer learns `layer_decay` times slower, because lower
     # layers hold what is true of any text.

@@ -66,6 +66,7 @@ class OrderDesk:
         self, operation: str, number: str, key: str, decide: Callable[[Order, datetime], Decision]
     ) -> Outcome:
         now = self.clock()
+        key = f"{number} {key}"  # one message may only ever speak of one order, but be sure
 
         def work(connection: Connection) -> Outcome:
             # The lock on the row (on SQLite: on the database) puts two deliveries of one message
