@@ -9,7 +9,7 @@ import sys
 from aiohttp import web
 
 from bot.app import GATEWAY, build_app
-from bot.errors import GatewayError
+from bot.errors import KefuError
 from bot.settings import Settings
 
 logger = logging.getLogger("bot")
@@ -59,7 +59,7 @@ def main() -> None:
     settings = Settings()
     try:
         asyncio.run(serve(settings))
-    except GatewayError as error:
+    except KefuError as error:
         sys.exit(f"gateway: {error}")
     except OSError as error:
         sys.exit(

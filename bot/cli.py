@@ -78,7 +78,7 @@ def main() -> None:
 def expected_errors() -> tuple[type[Exception], ...]:
     """The base errors of the packages that are loaded: their messages say what to do."""
     bases = {
-        "bot.errors": "GatewayError",
+        "bot.errors": "KefuError",
         "actions.errors": "ActionsError",
         "nlu.errors": "NluError",
     }

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from bot.errors import GatewayError
+from bot.errors import KefuError
 from bot.processes import kefu_processes
 from bot.settings import Settings
 from bot.up import FREE_GB, check_ports, running_state
@@ -87,7 +87,7 @@ def ports(settings: Settings) -> Finding:
         if state is None:
             check_ports(settings)
         seen, ok = ("free" if state is None else f"in use by kefu, process {state['pid']}"), True
-    except GatewayError as error:
+    except KefuError as error:
         seen, ok = str(error), False
     return Finding(
         check="ports", ok=ok, seen=seen, remedy="run kefu down, or change the setting it names"
@@ -123,7 +123,7 @@ def database(settings: Settings) -> Finding:
 
     try:
         current, newest = schema_version(settings.database_url)
-    except GatewayError as error:
+    except KefuError as error:
         return Finding(
             check="database", ok=False, seen=str(error), remedy="check KEFU_DATABASE_URL"
         )

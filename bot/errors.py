@@ -1,11 +1,11 @@
 """What can go wrong at the gateway; each error names the field and the remedy."""
 
 
-class GatewayError(Exception):
-    """Base of the gateway's errors."""
+class KefuError(Exception):
+    """Base of the errors of `bot`."""
 
 
-class RequestError(GatewayError):
+class RequestError(KefuError):
     """A request that is refused: the HTTP status, the field at fault and what to do."""
 
     def __init__(
@@ -29,7 +29,7 @@ class RequestError(GatewayError):
         return {"error": {"field": self.field, "message": self.message, "remedy": self.remedy}}
 
 
-class StorageError(GatewayError):
+class StorageError(KefuError):
     """The database did not take a write or answer a read; nothing of it was kept."""
 
     def __init__(self, reason: str) -> None:
@@ -37,7 +37,7 @@ class StorageError(GatewayError):
         self.reason = reason
 
 
-class DatabaseUrlError(GatewayError):
+class DatabaseUrlError(KefuError):
     """A database address that kefu cannot use."""
 
     def __init__(self, url: str) -> None:
@@ -48,7 +48,7 @@ class DatabaseUrlError(GatewayError):
         self.url = url
 
 
-class TurnUnavailable(GatewayError):
+class TurnUnavailable(KefuError):
     """The dialogue process could not do the turn now; the same turn may succeed later."""
 
     def __init__(self, reason: str) -> None:
@@ -56,7 +56,7 @@ class TurnUnavailable(GatewayError):
         self.reason = reason
 
 
-class TurnRefused(GatewayError):
+class TurnRefused(KefuError):
     """The dialogue process refused the turn as wrong; trying again would not help."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -65,7 +65,7 @@ class TurnRefused(GatewayError):
         self.reason = reason
 
 
-class GatewayUnreachable(GatewayError):
+class GatewayUnreachable(KefuError):
     """No gateway answers where `kefu chat` and `kefu ask` look for it."""
 
     def __init__(self, url: str) -> None:
@@ -73,7 +73,7 @@ class GatewayUnreachable(GatewayError):
         self.url = url
 
 
-class LogMissing(GatewayError):
+class LogMissing(KefuError):
     """There is no conversation log where the settings say it is."""
 
     def __init__(self, where: str) -> None:
@@ -83,7 +83,7 @@ class LogMissing(GatewayError):
         self.where = where
 
 
-class ConversationMissing(GatewayError):
+class ConversationMissing(KefuError):
     """The log has no such conversation."""
 
     def __init__(self, conversation_id: str) -> None:
@@ -93,7 +93,7 @@ class ConversationMissing(GatewayError):
         self.conversation_id = conversation_id
 
 
-class GatewayRefused(GatewayError):
+class GatewayRefused(KefuError):
     """The gateway did not take what `kefu chat` or `kefu ask` sent."""
 
     def __init__(self, reason: str) -> None:

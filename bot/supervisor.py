@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from bot.errors import GatewayError
+from bot.errors import KefuError
 from bot.processes import ProcessSpec
 
 READY_POLL_S = 0.2
@@ -26,11 +26,12 @@ FIRST_BACKOFF_S = 0.5
 LAST_BACKOFF_S = 30.0
 STARTS_BEFORE_GIVING_UP = 4  # of a process that was never ready
 LOG_BYTES = 20_000_000
+KILL_GRACE_S = 5.0  # beyond the drain that a process gives itself
 
 Step = Callable[[], Awaitable[None]]
 
 
-class ProcessKeepsDying(GatewayError):
+class ProcessKeepsDying(KefuError):
     """A process that never became ready."""
 
     def __init__(self, name: str, log: Path, last_line: str) -> None:
@@ -95,10 +96,10 @@ class Supervisor:
         self.drain_timeout_s = drain_timeout_s
         self.stopping = asyncio.Event()
         self.all_ready = asyncio.Event()
-        self.failure: GatewayError | None = None
+        self.failure: KefuError | None = None
 
     async def run(self) -> None:
-        """Supervise until stopped, then drain. Raises GatewayError when a process cannot start."""
+        """Supervise until stopped, then drain. Raises KefuError when a process cannot start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stopping.set)
@@ -151,14 +152,12 @@ class Supervisor:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), backoff_s)
                 backoff_s = min(2 * backoff_s, LAST_BACKOFF_S)
-        except GatewayError as failure:
+        except KefuError as failure:
             self._fail(failure)
         except OSError as error:
-            self._fail(
-                GatewayError(f"{child.spec.name} cannot be started: {error}; run kefu doctor")
-            )
+            self._fail(KefuError(f"{child.spec.name} cannot be started: {error}; run kefu doctor"))
 
-    def _fail(self, failure: GatewayError) -> None:
+    def _fail(self, failure: KefuError) -> None:
         self.failure = self.failure or failure
         self.stopping.set()
 
@@ -173,7 +172,7 @@ class Supervisor:
             if step is not None:
                 try:
                     await step()
-                except GatewayError as failure:
+                except KefuError as failure:
                     self._fail(failure)
                     return
             child.ready.set()
@@ -221,7 +220,7 @@ class Supervisor:
             if child.process is None:
                 continue
             try:
-                await asyncio.wait_for(child.process.wait(), self.drain_timeout_s)
+                await asyncio.wait_for(child.process.wait(), self.drain_timeout_s + KILL_GRACE_S)
             except TimeoutError:
                 self._say(name, f"did not stop within {self.drain_timeout_s:g} s: killing it")
                 child.signal(signal.SIGKILL)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 import psutil
 
-from bot.errors import GatewayError
+from bot.errors import KefuError
 from bot.processes import kefu_processes
 from bot.settings import Settings
 from bot.supervisor import Supervisor
@@ -74,7 +74,7 @@ def down() -> None:
     except psutil.NoSuchProcess:
         pass
     except psutil.TimeoutExpired:
-        raise GatewayError(
+        raise KefuError(
             f"process {state['pid']} does not stop: read {settings.state_dir / 'logs'}, "
             f"then kill {state['pid']}"
         ) from None
@@ -117,17 +117,17 @@ def _leftovers(settings: Settings) -> list[psutil.Process]:
 
 
 def check_disk(settings: Settings) -> None:
-    """Raise GatewayError when there is no room for a log and a model."""
+    """Raise KefuError when there is no room for a log and a model."""
     free_gb = shutil.disk_usage(settings.state_dir).free / 1e9
     if free_gb < FREE_GB:
-        raise GatewayError(
+        raise KefuError(
             f"the disk of {settings.state_dir} has {free_gb:.2f} GB free, kefu needs {FREE_GB:g}: "
             "free some space or set KEFU_STATE_DIR"
         )
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise GatewayError that names the process on a port we need."""
+    """Raise KefuError that names the process on a port we need."""
     for spec in kefu_processes(settings):
         host = settings.host if spec.name == "gateway" else "127.0.0.1"
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -135,7 +135,7 @@ def check_ports(settings: Settings) -> None:
             try:
                 probe.bind((host, spec.port))
             except OSError:
-                raise GatewayError(
+                raise KefuError(
                     f"port {spec.port} for {spec.name} is taken by {_owner_of(spec.port)}: stop it "
                     f"(if it is an old kefu: kefu down) or set {spec.port_setting}"
                 ) from None
@@ -162,9 +162,7 @@ def prepare(settings: Settings) -> None:
 
     upgrade(settings.database_url)
     if not settings.rasa_python.exists():
-        raise GatewayError(
-            f"{settings.rasa_python} is missing: run make up, or set KEFU_RASA_PYTHON"
-        )
+        raise KefuError(f"{settings.rasa_python} is missing: run make up, or set KEFU_RASA_PYTHON")
     if not (settings.models_dir / "nlu" / "current").exists():
         click.echo("training the understanding model (some minutes)", err=True)
         _run([sys.executable, "-m", "bot.cli", "train"], settings, "kefu train")
@@ -176,7 +174,7 @@ def prepare(settings: Settings) -> None:
 def _run(command: list[str], settings: Settings, shown: str) -> None:
     done = subprocess.run(command, env=child_environment(settings), check=False)
     if done.returncode != 0:
-        raise GatewayError(f"`{shown}` failed (exit {done.returncode}); its last lines say why")
+        raise KefuError(f"`{shown}` failed (exit {done.returncode}); its last lines say why")
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -199,7 +197,7 @@ async def supervise(settings: Settings) -> None:
         try:
             report = await import_qa(settings)
         except ActionsError as error:
-            raise GatewayError(f"the answers cannot be imported: {error}") from error
+            raise KefuError(f"the answers cannot be imported: {error}") from error
         click.echo(f"{'kefu':<13} | answers in the store: {report.pairs}", err=True)
 
     supervisor = Supervisor(
@@ -224,7 +222,7 @@ async def supervise(settings: Settings) -> None:
 def start_detached(settings: Settings) -> None:
     """Start `kefu up` in the background and wait until everything answers.
 
-    Raises GatewayError with the supervisor's own last words when it gives up.
+    Raises KefuError with the supervisor's own last words when it gives up.
     """
     logs = settings.state_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -244,9 +242,7 @@ def start_detached(settings: Settings) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             said = log.read_bytes()[offset:].decode("utf-8", "replace").strip().splitlines()
-            raise GatewayError(
-                said[-1].removeprefix("kefu: ") if said else f"it stopped: read {log}"
-            )
+            raise KefuError(said[-1].removeprefix("kefu: ") if said else f"it stopped: read {log}")
         state = _state(settings) or {"processes": {}, "ready": False}
         for name, entry in state["processes"].items():
             if entry["ready"] and name not in announced:
@@ -255,9 +251,7 @@ def start_detached(settings: Settings) -> None:
         if state["ready"]:
             return
         time.sleep(0.1)
-    raise GatewayError(
-        f"not ready after {DETACHED_START_S:g} s: read {logs}, stop it with kefu down"
-    )
+    raise KefuError(f"not ready after {DETACHED_START_S:g} s: read {logs}, stop it with kefu down")
 
 
 def _welcome(settings: Settings) -> str:

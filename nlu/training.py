@@ -84,9 +84,9 @@ def train(task: Task, recipe: Recipe, base_model: str, device: str, progress: Pr
             f"epoch {epoch}/{recipe.epochs}: loss {total / per_epoch:.3f}, {shown} ({took:.0f} s)"
         )
         # Without a held-out example every epoch counts as better.
-        score = sum(scores.values()) / len(scores) if scores else float(epoch)
-        if score > best_score:
-            best_score, best_epoch = score, epoch
+        score = _pooled(scores, held_out) if scores else float(epoch)
+        if score > best_score - recipe.tie:
+            best_score, best_epoch = max(score, best_score), epoch
             best_state = {name: value.clone() for name, value in model.state_dict().items()}
         elif epoch - best_epoch >= recipe.patience:
             progress.say(f"no better for {recipe.patience} epochs; keeping epoch {best_epoch}")
@@ -145,6 +145,17 @@ def validate(model: JointModel, rows: Sequence[Row], device: str) -> dict[str, f
     if truth.get("tags"):
         scores["entity words F1"] = _inside_f1(np.array(truth["tags"]), np.array(guesses["tags"]))
     return scores
+
+
+def _pooled(scores: dict[str, float], rows: Sequence[Row]) -> float:
+    """One score of all heads, each weighed by how many held-out texts it was measured on."""
+    texts = {
+        "intent accuracy": sum(row.intent != IGNORED for row in rows),
+        "emotion macro-F1": sum(row.emotion != IGNORED for row in rows),
+        "entity words F1": sum(any(tag > 0 for tag in row.tags or ()) for row in rows),
+    }
+    weights = {name: max(texts[name], 1) for name in scores}
+    return sum(scores[name] * weights[name] for name in scores) / sum(weights.values())
 
 
 def _named(truth: list[int], guesses: list[int]) -> tuple[list[str], list[str]]:

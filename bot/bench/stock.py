@@ -16,7 +16,7 @@ import yaml
 
 from bot.bench.report import progress
 from bot.bench.system import SystemDidNotStart, free_port
-from bot.errors import GatewayError
+from bot.errors import KefuError
 from bot.settings import Settings
 
 START_TIMEOUT_S = 300.0
@@ -98,7 +98,7 @@ def _default_config(settings: Settings) -> str:
 def train(settings: Settings, folder: Path) -> float:
     """Train the stock project unless its files are unchanged; seconds it took, 0 if it did not.
 
-    Raises GatewayError when Rasa's own training fails.
+    Raises KefuError when Rasa's own training fails.
     """
     files = ("config.yml", "domain.yml", "nlu.yml", "core.yml")
     digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in files)).hexdigest()
@@ -120,7 +120,7 @@ def train(settings: Settings, folder: Path) -> float:
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=False)
     if done.returncode != 0:
-        raise GatewayError(f"training the stock Rasa failed: read {folder / 'train.log'}")
+        raise KefuError(f"training the stock Rasa failed: read {folder / 'train.log'}")
     stamp.write_text(digest)
     return time.monotonic() - started
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import psutil
 
-from bot.errors import GatewayError
+from bot.errors import KefuError
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 120.0
 PROCESSES = ("understanding", "dialogue", "actions", "gateway")
 
 
-class SystemDidNotStart(GatewayError):
+class SystemDidNotStart(KefuError):
     """A private kefu that did not become ready."""
 
     def __init__(self, log: Path) -> None:

@@ -9,7 +9,6 @@ And one addition: an offer of a person stands for one message, see `_expire_offe
 """
 
 import logging
-import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class TurnProcessor(MessageProcessor):
                 )
             except (tarfile.ReadError, FileNotFoundError) as error:
                 raise NoDialogueModel(str(Path(model_path).parent)) from error
-        return os.path.basename(model_path), metadata, runner
+        return Path(model_path).name, metadata, runner
 
     def cache_predictions(self) -> None:
         """Start with an empty cache, if this model's policies allow one."""

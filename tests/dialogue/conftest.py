@@ -26,16 +26,12 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bot.dialogue import train
     from bot.dialogue.model_files import hash_inputs, trained_from
 
-    inputs = hash_inputs(
-        [train.DOMAIN, train.CONFIG, *train.DATA, *train.CODE], version("rasa")
-    )
+    inputs = hash_inputs([train.DOMAIN, train.CONFIG, *train.DATA, *train.CODE], version("rasa"))
     if trained_from(ROOT / "models" / "dialogue") == inputs:
         return ROOT / "models"
     folder = tmp_path_factory.mktemp("models")
     environment = {**os.environ, "KEFU_MODELS_DIR": str(folder)}
-    subprocess.run(
-        [sys.executable, "bot/dialogue/train.py"], cwd=ROOT, env=environment, check=True
-    )
+    subprocess.run([sys.executable, "bot/dialogue/train.py"], cwd=ROOT, env=environment, check=True)
     return folder
 
 

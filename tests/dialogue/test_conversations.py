@@ -7,9 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_conversations_are_predicted_without_an_error(
-    models_dir: Path, tmp_path: Path
-) -> None:
+def test_the_conversations_are_predicted_without_an_error(models_dir: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "rasa", "test", "core",

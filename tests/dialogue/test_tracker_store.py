@@ -14,8 +14,8 @@ from rasa.shared.core.events import (
     Event,
     SessionStarted,
     SlotSet,
-    UserUttered,
     UserUtteranceReverted,
+    UserUttered,
 )
 
 from bot.dialogue.conversation import WINDOW_TURNS, Conversation
