@@ -9,11 +9,11 @@ from typing import Any
 from nlu.bundle import Bundle, Manifest, file_sha256, seal, unfinished, write_json
 from nlu.calibration import Calibration, Floats
 from nlu.decoding import tag_transitions
-from nlu.encoder import save_model, save_tokenizer
+from nlu.encoder import quiet_libraries, save_model, save_tokenizer
 from nlu.errors import TrainingFailed
 from nlu.evaluation import meanings, score
 from nlu.examples import TrainingData
-from nlu.export import export_classifier, export_embedder, quiet_libraries, save_embedder
+from nlu.export import export_classifier, export_embedder, save_embedder
 from nlu.fitting import calibrate
 from nlu.labels import labels_of
 from nlu.lexical import write_lexical

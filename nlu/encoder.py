@@ -1,8 +1,10 @@
 """The model: one pretrained encoder with a head each for intent, emotion and entity tags."""
 
+import logging
 from pathlib import Path
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -92,6 +94,13 @@ def load_model(folder: Path, labels: Labels) -> JointModel:
     model = JointModel(AutoModel.from_config(config), labels)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model.eval()
+
+
+def quiet_libraries() -> None:
+    """Keeps the libraries' own bars and advice out of the progress of a training, and of logs."""
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _first(error: Exception) -> str:

@@ -1,11 +1,9 @@
 """Exports the fine-tuned model and the sentence embedder as ONNX graphs."""
 
-import logging
 import warnings
 from pathlib import Path
 
 import torch
-import transformers
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
@@ -52,13 +50,6 @@ def export_embedder(folder: Path) -> None:
     model = SentenceTransformer(str(folder / EMBEDDER_FOLDER), device="cpu")
     encoder = model[0].auto_model
     _export(_Embedder(model).eval(), encoder, folder / EMBEDDER, {"embedding": {0: "batch"}})
-
-
-def quiet_libraries() -> None:
-    """Keeps the libraries' own bars and advice out of the progress of a training."""
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
 
 
 def _export(

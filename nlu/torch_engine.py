@@ -8,7 +8,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from nlu.device import autocast
-from nlu.encoder import load_model
+from nlu.encoder import load_model, quiet_libraries
 from nlu.engine import Floats, Query
 from nlu.labels import Labels
 from nlu.tokens import pad
@@ -22,6 +22,7 @@ class TorchEngine:
     calibration_prefix = ""
 
     def __init__(self, folder: Path, labels: Labels, *, device: str) -> None:
+        quiet_libraries()
         self.mode = "cuda" if device == "cuda" else "cpu"
         self._device = device
         self._heads = labels.heads

@@ -22,7 +22,7 @@ from actions.errors import ActionsError, DataFileError
 from actions.qa.importing import Found, Importer, SourcePairs, read_changed, read_strange
 from actions.qa.index import PairIndex
 from actions.qa.pairs import CsvColumns, Pair, read_csv_pairs
-from actions.qa.store import SourceFile, read_corpus
+from actions.qa.store import SourceFile, read_corpus, read_state
 from actions.settings import ActionSettings
 from actions.tables import metadata
 from actions.understanding import Embedder, embed_in_batches
@@ -144,12 +144,10 @@ async def _strangers(
     index = PairIndex(database.reading(lambda c: read_corpus(c, _embedder_of(database))))
     questions = [text for text, _ in split.asked]
     made = await embed_in_batches(embedder, questions)
-    started = time.perf_counter()
     hits = [
         index.search(text, vector, 1)[0]
         for text, vector in zip(questions, made.vectors, strict=True)
     ]
-    search_ms = (time.perf_counter() - started) / len(questions) * 1e3
     wrong = Counter(
         f"{intent} -> {hit.pair.intent}"
         for (_, intent), hit in zip(split.asked, hits, strict=True)
@@ -166,13 +164,10 @@ async def _strangers(
         "met": right >= REQUIRED,
         "wrong": dict(wrong.most_common(10)),
         "import_s": round(imported_s, 1),
-        "search_ms": round(search_ms, 3),
     }
 
 
 def _embedder_of(database: Database) -> str:
-    from actions.qa.store import read_state
-
     state = database.reading(read_state)
     return state.embedder if state is not None else ""
 

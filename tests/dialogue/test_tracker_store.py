@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -26,9 +25,9 @@ DOMAIN = Domain.from_path("bot/dialogue/domain.yml")
 Result = TypeVar("Result")
 
 
-def with_store(path: Path, use: Callable[[TurnTrackerStore], Awaitable[Result]]) -> Result:
+def with_store(url: str, use: Callable[[TurnTrackerStore], Awaitable[Result]]) -> Result:
     async def run() -> Result:
-        store = TurnTrackerStore(DOMAIN, host=f"sqlite:///{path}/dialogue.db")
+        store = TurnTrackerStore(DOMAIN, host=url)
         try:
             return await use(store)
         finally:
@@ -81,18 +80,18 @@ def seen(conversation: Conversation) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("turns", [1, WINDOW_TURNS, WINDOW_TURNS + 1, 40])
-def test_a_cold_load_gives_the_tracker_that_was_live(tmp_path: Path, turns: int) -> None:
+def test_a_cold_load_gives_the_tracker_that_was_live(database_url: str, turns: int) -> None:
     async def live(store: TurnTrackerStore) -> dict[str, Any]:
         return seen(await take_turns(store, 0, turns))
 
     async def cold(store: TurnTrackerStore) -> dict[str, Any]:
         return seen(await store.conversation("c"))
 
-    was = with_store(tmp_path, live)
-    assert with_store(tmp_path, cold) == was
+    was = with_store(database_url, live)
+    assert with_store(database_url, cold) == was
 
 
-def test_history_stays_bounded_and_keeps_slots_and_form(tmp_path: Path) -> None:
+def test_history_stays_bounded_and_keeps_slots_and_form(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         short = len((await take_turns(store, 0, 10)).tracker.events)
         conversation = await take_turns(store, 10, 60)
@@ -104,10 +103,10 @@ def test_history_stays_bounded_and_keeps_slots_and_form(tmp_path: Path) -> None:
             f"text {number}" for number in range(60 - WINDOW_TURNS, 60)
         ]
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_undoing_a_message_keeps_what_was_cut_off(tmp_path: Path) -> None:
+def test_undoing_a_message_keeps_what_was_cut_off(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         tracker = (await take_turns(store, 0, 20)).tracker
         tracker.update(UserUttered("oops", {"name": "nlu_fallback", "confidence": 0.1}))
@@ -115,11 +114,11 @@ def test_undoing_a_message_keeps_what_was_cut_off(tmp_path: Path) -> None:
         assert tracker.get_slot("order_number") == "HP-100000"
         assert tracker.active_loop_name == "cancel_order_form"
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_an_answered_message_is_found_after_a_restart(tmp_path: Path) -> None:
-    with_store(tmp_path, lambda store: take_turns(store, 0, 30))
+def test_an_answered_message_is_found_after_a_restart(database_url: str) -> None:
+    with_store(database_url, lambda store: take_turns(store, 0, 30))
 
     async def use(store: TurnTrackerStore) -> None:
         turn = await store.answered_turn("c", "m-3")
@@ -128,10 +127,10 @@ def test_an_answered_message_is_found_after_a_restart(tmp_path: Path) -> None:
         assert await store.answered_turn("c", "m-30") is None
         assert await store.answered_turn("other", "m-3") is None
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_the_full_tracker_has_every_turn(tmp_path: Path) -> None:
+def test_the_full_tracker_has_every_turn(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         await take_turns(store, 0, 20)
         tracker = await store.retrieve_full_tracker("c")
@@ -139,10 +138,10 @@ def test_the_full_tracker_has_every_turn(tmp_path: Path) -> None:
         assert sum(isinstance(event, UserUttered) for event in tracker.events) == 20
         assert list(await store.keys()) == ["c"]
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_a_forgotten_turn_did_not_happen(tmp_path: Path) -> None:
+def test_a_forgotten_turn_did_not_happen(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         before = seen(await take_turns(store, 0, 3))
         conversation = await store.conversation("c")
@@ -150,13 +149,13 @@ def test_a_forgotten_turn_did_not_happen(tmp_path: Path) -> None:
         store.forget("c")
         assert seen(await store.conversation("c")) == before
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_two_processes_cannot_both_append_a_turn(tmp_path: Path) -> None:
+def test_two_processes_cannot_both_append_a_turn(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         await take_turns(store, 0, 2)
-        other = TurnTrackerStore(DOMAIN, host=f"sqlite:///{tmp_path}/dialogue.db")
+        other = TurnTrackerStore(DOMAIN, host=database_url)
         await other.conversation("c")
         await take_turns(store, 2, 3)
         with pytest.raises(TurnNotSaved):
@@ -165,10 +164,10 @@ def test_two_processes_cannot_both_append_a_turn(tmp_path: Path) -> None:
         await take_turns(other, 3, 4)
         other.close()
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_one_bad_turn_does_not_spoil_the_others_of_its_commit(tmp_path: Path) -> None:
+def test_one_bad_turn_does_not_spoil_the_others_of_its_commit(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         conversation = await store.conversation("a")
         await store.commit(conversation, message_id="m", text="x")
@@ -182,10 +181,10 @@ def test_one_bad_turn_does_not_spoil_the_others_of_its_commit(tmp_path: Path) ->
         assert isinstance(results[0], TurnNotSaved)
         assert not any(isinstance(result, BaseException) for result in results[1:])
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
 
 
-def test_the_least_recently_used_conversation_is_loaded_again(tmp_path: Path) -> None:
+def test_the_least_recently_used_conversation_is_loaded_again(database_url: str) -> None:
     async def use(store: TurnTrackerStore) -> None:
         store._capacity = 2
         first = await take_turns(store, 0, 3)
@@ -195,4 +194,4 @@ def test_the_least_recently_used_conversation_is_loaded_again(tmp_path: Path) ->
         assert again is not first
         assert seen(again) == seen(first)
 
-    with_store(tmp_path, use)
+    with_store(database_url, use)
