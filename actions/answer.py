@@ -94,7 +94,8 @@ class Answer(Action):  # type: ignore[misc]
         failures = turn.failures + 1
         if failures >= FAILURES_UNTIL_HANDOFF:
             return hand_off(dispatcher, "repeated_failure", self._clock)
-        if turn.emotion == "angry":
+        # Within a form a "yes" would be taken for the form's: cancel the order, say.
+        if turn.emotion == "angry" and not turn.in_form:
             text = with_acknowledgement(turn, "I don't have an answer to that.")
             events = offer_person(dispatcher, f"{text} Would you like a person to take over?")
         else:

@@ -73,7 +73,9 @@ class HandOff(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[EventType]:
         """Says so and marks the conversation."""
-        return hand_off(dispatcher, _reason(read_turn(tracker)), self._clock)
+        turn = read_turn(tracker)
+        first = _FIRST["asked"] if turn.intent == "affirm" else None  # the offer was taken
+        return hand_off(dispatcher, _reason(turn), self._clock, first=first)
 
 
 class OfferHandOff(Action):  # type: ignore[misc]

@@ -20,6 +20,7 @@ class Turn:
     emotion_before: str | None = None  # of the customer's message before
     sympathy_shown: bool = False  # the bot said something kind in this turn already
     failures: int = 0  # in a row
+    in_form: bool = False  # a form waits for its own answer
     key: str = ""  # the same when the same message is processed again
     slots: dict[str, Any] = field(default_factory=dict)
 
@@ -54,6 +55,7 @@ def read_turn(tracker: Tracker) -> Turn:
         emotion_before=before,
         sympathy_shown=_sympathy_shown(tracker.events),
         failures=int(tracker.slots.get("failures") or 0),
+        in_form=bool((tracker.active_loop or {}).get("name")),
         key=_key(tracker.sender_id, message, users),
         slots=tracker.slots,
     )

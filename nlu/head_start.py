@@ -20,8 +20,8 @@ def start_heads(model: JointModel, rows: Sequence[Row], device: str) -> None:
     """Sets the intent and emotion weights to the mean embedding of each label's texts.
 
     The base encoder puts like texts together already, so that from the first step the gradients
-    move it in a sensible direction and less of what it knows is lost: with about 80 texts for each
-    intent this gains several points of accuracy.
+    move it in a sensible direction and less of what it knows is lost. After three epochs on the
+    example business 0.869 of the held-out intents were right, and 0.858 from noise.
     """
     embeddings = _embeddings(model, rows, device)  # (rows, dim)
     typical = embeddings.norm(dim=1).mean()

@@ -26,6 +26,8 @@ from nlu.settings import NluSettings
 _BODY_BYTES = 8 * 1024 * 1024
 _POINTER_S = 2.0  # how often the pointer of the models folder is looked at
 
+SERVICE: web.AppKey[Understanding] = web.AppKey("service", Understanding)
+
 log = logging.getLogger(__name__)
 
 
@@ -107,12 +109,11 @@ class Routes:
         _check_admin(request, self._admin_token)
         version = request.match_info["version"]
         try:
-            model = await self.service.activate(version)
+            model = await self.service.promote(version)
         except UnknownVersion as error:
             return _problem(404, "version", str(error))
         except BundleError as error:
             return _problem(409, "version", str(error))
-        await asyncio.to_thread(self._store.activate, version)
         return web.json_response({"active": version, "mode": model.ladder.mode})
 
     async def health(self, request: web.Request) -> web.Response:
@@ -183,6 +184,7 @@ def build_app(settings: NluSettings, *, load_version: Load | None = None) -> web
         service=service, store=store, batcher=batcher, measures=measures, settings=settings
     )
     app = web.Application(middlewares=[routes.guard], client_max_size=_BODY_BYTES)
+    app[SERVICE] = service
     app.add_routes(routes.table())
 
     async def running(app: web.Application) -> AsyncIterator[None]:

@@ -20,6 +20,8 @@ from nlu.understanding import Meaning, Parse, as_parse, payload_parse, understan
 
 # Longer texts are tokenised in a thread: the event loop has others to serve.
 _INLINE_CHARS = 1000
+# A damaged version is looked at again after this time: checking it reads all of it.
+_REFUSED_REST_S = 30.0
 _NO_TIME = {"queue": 0.0, "tokenize": 0.0, "model": 0.0}
 
 Load = Callable[[str], LoadedModel]  # version -> model, slow
@@ -50,6 +52,7 @@ class Understanding:
         self._vectors: Recent[list[float]] = Recent(cache_size)
         self._model: LoadedModel | None = None
         self._swap = asyncio.Lock()
+        self._refused = ("", 0.0)  # version, when
         self.problem = "no model is loaded yet"
         self.threshold: float | None = None  # None: the bundle's own
 
@@ -60,32 +63,48 @@ class Understanding:
             raise NoModel(self.problem)
         return self._model
 
-    async def activate(self, version: str) -> LoadedModel:
-        """Loads and warms a version beside the active one, then swaps.
+    async def promote(self, version: str) -> LoadedModel:
+        """Loads and warms a version beside the active one, moves the pointer to it, then swaps.
 
         Raises UnknownVersion or BundleError, and goes on with the active one.
         """
         async with self._swap:
-            self._store.folder(version)
-            if self._model is None or self._model.version != version:
-                # What is queued for the old model is still answered by it.
-                self._model = await asyncio.to_thread(self._load, version)
-                self._meanings.clear()
-            self._measures.active(version, self._model.ladder.mode)
-            return self._model
+            model = await self._loaded(version)
+            await asyncio.to_thread(self._store.activate, version)
+            return self._use(model)
 
     async def follow_pointer(self) -> None:
         """Activates what `current` names unless it is active; `problem` says why that fails."""
-        version = self._store.current()
-        if version is None:
-            self.problem = "no model is trained yet; run `kefu train`"
-        elif self._model is None or self._model.version != version:
+        async with self._swap:  # so that a promotion is not taken back half way
+            version = self._store.current()
+            if version is None:
+                self.problem = "no model is trained yet; run `kefu train`"
+                return
+            if self._model is not None and self._model.version == version:
+                return
+            refused, at = self._refused
+            if version == refused and time.monotonic() - at < _REFUSED_REST_S:
+                return
             try:
-                await self.activate(version)
+                self._use(await self._loaded(version))
             except (BundleError, UnknownVersion) as error:
                 if str(error) != self.problem:
                     log.error("model_refused version=%s problem=%s", version, error)
                 self.problem = str(error)
+                self._refused = (version, time.monotonic())
+
+    async def _loaded(self, version: str) -> LoadedModel:
+        self._store.folder(version)
+        if self._model is not None and self._model.version == version:
+            return self._model
+        return await asyncio.to_thread(self._load, version)
+
+    def _use(self, model: LoadedModel) -> LoadedModel:
+        # What is queued for the old model is still answered by it.
+        self._model = model
+        self._meanings.clear()
+        self._measures.active(model.version, model.ladder.mode)
+        return model
 
     async def parse(self, texts: Sequence[str], *, literal: bool = False) -> list[Parse]:
         """Rasa's parse of each text; payloads are read as such unless `literal`."""

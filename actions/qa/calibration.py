@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actions.qa.confidence import DEFAULT, DEPTH, Confidence, fit_confidence
-from actions.qa.index import Likeness, PairIndex
+from actions.qa.index import SCORING, Likeness, PairIndex
 from actions.understanding import FloatArray
 
 OFFERED = 3  # questions a customer is shown to choose from
@@ -39,6 +39,7 @@ class Calibration:
 
     full: Scale
     lexical: Scale
+    scoring: str = SCORING
     queries: int = 0
     strange: int = 0
     top1: float | None = None  # the left-out wording's own pair came first

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from actions.database import Database, one_line, open_database
 from actions.errors import DataFileError, StoreError
 from actions.qa.calibration import Calibration, calibrate
-from actions.qa.index import PairIndex
+from actions.qa.index import SCORING, PairIndex
 from actions.qa.pairs import CsvColumns, Pair, read_csv_pairs, read_yaml_pairs
 from actions.qa.store import (
     SourceFile,
@@ -122,8 +122,12 @@ class Importer:
         counts = await self._database.write(lambda c: _write_changes(c, found, now))
         embedded = await self._embed_missing(probe.embedder, progress)
         state = await self._database.read(read_state)
-        current = state is not None and state.embedder == probe.embedder
-        if state is not None and current and not any(counts.values()) and not embedded:
+        if (
+            state is not None
+            and _is_current(state, probe.embedder)
+            and not any(counts.values())
+            and not embedded
+        ):
             active = await self._database.read(_count_active)
             return ImportReport(sources=len(found.names), pairs=active, version=state.version)
         version, pairs, calibration = await self._calibrate(probe.embedder)
@@ -262,6 +266,11 @@ def _check_unique(
         raise DataFileError(
             Path(name), f"pair {pair.id}: the id is also in {other}; ids are unique"
         )
+
+
+def _is_current(state: State, embedder: str) -> bool:
+    """Whether the calibration is of this model's embeddings and of today's way of scoring."""
+    return state.embedder == embedder and state.calibration.get("scoring") == SCORING
 
 
 def _count_active(connection: Connection) -> int:

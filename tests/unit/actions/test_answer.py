@@ -98,6 +98,14 @@ async def test_an_angry_customer_is_offered_a_person_at_the_first_failure(
     assert heard.slots["handoff"] == "offered"
 
 
+async def test_within_a_form_no_yes_or_no_is_asked_for(clueless, run, tracker) -> None:
+    asked = tracker("answer me!", "out_of_scope", emotion="angry")
+    asked.active_loop = {"name": "cancel_order_form"}
+    heard = await run(clueless, asked)
+    assert heard.payloads == ["/ask_human"]
+    assert "handoff" not in heard.slots
+
+
 async def test_two_failures_in_a_row_bring_a_person(clueless, run, tracker) -> None:
     heard = await run(clueless, tracker("and this?", "out_of_scope", slots={"failures": 1.0}))
     assert heard.metadata("handoff") == {"reason": "repeated_failure"}

@@ -93,6 +93,17 @@ async def test_another_model_has_everything_embedded_again(
     assert (report.embedded, report.version) == (12, 2)
 
 
+async def test_another_way_of_scoring_is_calibrated_anew(
+    database: Database, embedder, qa_folder: Path, monkeypatch
+) -> None:
+    importer = Importer(database, embedder)
+    await importer.bring_in(read_changed(database, qa_folder))
+    monkeypatch.setattr("actions.qa.importing.SCORING", "other weights")
+    report = await importer.bring_in(read_changed(database, qa_folder))
+    assert (report.embedded, report.version) == (0, 2)
+    assert report.calibration is not None
+
+
 async def test_an_interrupted_import_is_finished_by_the_next(
     database: Database, embedder, qa_folder: Path
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from nlu.errors import BundleError
-from nlu.server import build_app
+from nlu.server import SERVICE, build_app
 from nlu.settings import NluSettings
 
 
@@ -190,3 +190,18 @@ async def test_without_a_model_it_is_up_but_not_ready(tmp_path: Path) -> None:
         refused = await client.post("/v1/models/v1/activate")
         assert refused.status == 403
         assert "KEFU_ADMIN_TOKEN" in await refused.text()
+
+
+async def test_a_moved_pointer_is_followed(client, tmp_path) -> None:
+    (tmp_path / "nlu" / "current").write_text("v2\n")
+    async with asyncio.timeout(10):
+        while (await parse(client, "good day"))["model_version"] != "v2":
+            await asyncio.sleep(0.01)
+
+
+async def test_a_pointer_to_a_damaged_version_keeps_the_active_one(client, tmp_path) -> None:
+    service = client.app[SERVICE]
+    (tmp_path / "nlu" / "current").write_text("bad\n")
+    await service.follow_pointer()
+    assert "labels.json is missing" in service.problem
+    assert (await parse(client, "good day"))["model_version"] == "v1"
