@@ -21,6 +21,8 @@ CONVERSATIONS = 30
 LONG_CONVERSATIONS = 10
 LONG_TURNS = 102
 REQUEST_TIMEOUT_S = 120.0
+# The rounds repeat their texts, as customers seldom do: nothing may be remembered of them.
+NO_CACHE = {"KEFU_NLU_CACHE_SIZE": "0"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +67,7 @@ def turns(*, rounds: int, stock_epochs: int | None, as_json: bool) -> None:
     conversations = mixed_conversations(settings.data_dir, orders, count=CONVERSATIONS, seed=5)
     with (
         tempfile.TemporaryDirectory(prefix="kefu-turns-") as state,
-        private_system(Path(state)) as system,
+        private_system(Path(state), NO_CACHE) as system,
         stock.running(settings, folder, system.address_of("actions")) as theirs,
     ):
         ours_side, stock_side = Side(url=system.url), Side(url=theirs.url)
