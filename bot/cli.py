@@ -69,6 +69,10 @@ def main() -> None:
         first = error.errors()[0]
         name = "KEFU_" + "_".join(str(part) for part in first["loc"]).upper()
         sys.exit(f"kefu: setting {name}: {first['msg']}")
+    except OSError as error:
+        sys.exit(
+            f"kefu: {error.strerror}: {error.filename}" if error.filename else f"kefu: {error}"
+        )
     except Exception as error:
         if not isinstance(error, expected_errors()):
             raise

@@ -39,8 +39,20 @@ class Client:
 
 
 @click.command()
-@click.option("--messages", default=1000, show_default=True, help="Messages in each of two parts.")
-@click.option("--conversations", default=50, show_default=True, help="Clients at once.")
+@click.option(
+    "--messages",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Messages in each of two parts.",
+)
+@click.option(
+    "--conversations",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Clients at once.",
+)
 @click.option("--database-url", default=None, help="Default: SQLite in a new folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def delivery(*, messages: int, conversations: int, database_url: str | None, as_json: bool) -> None:

@@ -50,7 +50,13 @@ class Side:
 
 
 @click.command()
-@click.option("--rounds", default=5, show_default=True, help="Times each side is measured.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Times each side is measured.",
+)
 @click.option(
     "--stock-epochs",
     type=click.IntRange(1),
