@@ -15,7 +15,7 @@ import click
 from bot.errors import KefuError
 from bot.processes import kefu_processes
 from bot.settings import Settings
-from bot.up import FREE_GB, check_ports, running_state
+from bot.up import FREE_GB, check_model, check_ports, running_state
 
 PACKAGES = ("aiohttp", "sqlalchemy", "torch", "transformers", "onnxruntime", "rasa-sdk")
 RASA_VERSION = "3.6.21"
@@ -141,18 +141,12 @@ def database(settings: Settings) -> Finding:
 
 def model(settings: Settings) -> Finding:
     """Whether the current model bundle is whole."""
-    from nlu.bundle import BundleStore, open_bundle
-    from nlu.errors import NluError
+    from nlu.bundle import BundleStore
 
-    store = BundleStore(settings.models_dir)
     try:
-        current = store.current()
-        if current is None:
-            seen, ok = "none is trained", False
-        else:
-            open_bundle(store.root / current)
-            seen, ok = current, True
-    except NluError as error:
+        check_model(settings)
+        seen, ok = BundleStore(settings.models_dir).current() or "", True
+    except KefuError as error:
         seen, ok = str(error), False
     return Finding(check="model", ok=ok, seen=seen, remedy="run kefu train")
 

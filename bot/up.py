@@ -166,9 +166,22 @@ def prepare(settings: Settings) -> None:
     if not (settings.models_dir / "nlu" / "current").exists():
         click.echo("training the understanding model (some minutes)", err=True)
         _run([sys.executable, "-m", "bot.cli", "train"], settings, "kefu train")
+    check_model(settings)
     trainer = Path(__file__).parent / "dialogue" / "train.py"
     command = [str(settings.rasa_python), str(trainer)]
     _run(command, settings, f"{settings.rasa_python} bot/dialogue/train.py")
+
+
+def check_model(settings: Settings) -> None:
+    """Raise KefuError when the current model bundle is not whole."""
+    from nlu.bundle import BundleStore, open_bundle
+    from nlu.errors import NluError
+
+    store = BundleStore(settings.models_dir)
+    try:
+        open_bundle(store.folder(store.current() or ""))
+    except NluError as error:
+        raise KefuError(f"{error}; run kefu train, or kefu models activate another") from error
 
 
 def _run(command: list[str], settings: Settings, shown: str) -> None:
@@ -251,7 +264,13 @@ def start_detached(settings: Settings) -> None:
         if state["ready"]:
             return
         time.sleep(0.1)
-    raise KefuError(f"not ready after {DETACHED_START_S:g} s: read {logs}, stop it with kefu down")
+    missing = ", ".join(
+        spec.name for spec in kefu_processes(settings) if spec.name not in announced
+    )
+    raise KefuError(
+        f"not ready after {DETACHED_START_S:g} s: {missing}; kefu doctor and {logs} say why, "
+        "kefu down stops the rest"
+    )
 
 
 def _welcome(settings: Settings) -> str:

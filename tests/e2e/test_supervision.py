@@ -98,3 +98,13 @@ def test_a_bad_setting_is_one_line_that_names_it(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "KEFU_PORT" in done.stderr
+
+
+def test_a_damaged_model_is_one_line_that_says_what_to_run(tmp_path: Path) -> None:
+    (tmp_path / "nlu").mkdir()
+    (tmp_path / "nlu" / "current").write_text("20260101-000000-abcdef")
+    environment = private_environment(tmp_path, {"KEFU_MODELS_DIR": str(tmp_path)})
+    done = kefu("up", environment=environment)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "kefu train" in done.stderr
