@@ -28,7 +28,8 @@ DETACHED_START_S = 180.0
 @click.option(
     "--detach", is_flag=True, help="Return when everything answers; `kefu down` stops it."
 )
-def up(*, detach: bool) -> None:
+@click.option("--prepared", is_flag=True, hidden=True, help="The caller has prepared all.")
+def up(*, detach: bool, prepared: bool) -> None:
     """Train what is not trained, start the four processes, supervise them."""
     settings = Settings()
     running = running_state(settings)
@@ -39,7 +40,8 @@ def up(*, detach: bool) -> None:
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     check_disk(settings)
     check_ports(settings)
-    prepare(settings)
+    if not prepared:
+        prepare(settings)
     if detach:
         start_detached(settings)
         click.echo(_welcome(settings))
@@ -243,7 +245,7 @@ def start_detached(settings: Settings) -> None:
     with log.open("ab") as sink:
         offset = sink.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", "up"],
+            [sys.executable, "-m", "bot.cli", "up", "--prepared"],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

@@ -138,15 +138,6 @@ def turns(
         yield {**row, "annotation": newest.get(row["id"])}
 
 
-def last_conversations(connection: Connection, count: int) -> list[str]:
-    """The ids of the conversations that moved last, newest first."""
-    return list(
-        connection.execute(
-            select(_conversation.c.id).order_by(_conversation.c.updated_at.desc()).limit(count)
-        ).scalars()
-    )
-
-
 def _newest_annotations(connection: Connection) -> dict[str, dict[str, Any]]:
     rows = connection.execute(
         select(tables.annotation).order_by(tables.annotation.c.created_at)
