@@ -21,6 +21,7 @@ check: setup-dev
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/python -m bot.web.build --check
 
 format: setup-dev
 	@.venv/bin/ruff format .

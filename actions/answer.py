@@ -9,11 +9,11 @@ from rasa_sdk import Action, Tracker
 from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
-from actions.clock import Clock
 from actions.errors import ActionsError
 from actions.handoff import (
     ASK_PERSON,
     FAILURES_UNTIL_HANDOFF,
+    People,
     hand_off,
     offer_person,
     offer_withdrawn,
@@ -34,9 +34,9 @@ MAX_TITLE = 120
 class Answer(Action):  # type: ignore[misc]
     """Answers the latest message from the QA store."""
 
-    def __init__(self, search: QaSearch, clock: Clock) -> None:
+    def __init__(self, search: QaSearch, people: People) -> None:
         self._search = search
-        self._clock = clock
+        self._people = people
 
     def name(self) -> str:
         """The name in Rasa's domain."""
@@ -91,13 +91,17 @@ class Answer(Action):  # type: ignore[misc]
         return offer_withdrawn(turn)
 
     def _fail(self, turn: Turn, dispatcher: CollectingDispatcher) -> list[EventType]:
+        if turn.waiting:
+            return hand_off(
+                dispatcher, turn, self._people, "low_confidence", first="I have no answer to that."
+            )
         failures = turn.failures + 1
         if failures >= FAILURES_UNTIL_HANDOFF:
-            return hand_off(dispatcher, "repeated_failure", self._clock)
+            return hand_off(dispatcher, turn, self._people, "repeated_failure")
         # Within a form a "yes" would be taken for the form's: cancel the order, say.
-        if turn.emotion == "angry" and not turn.in_form:
+        if turn.emotion == "angry" and not turn.in_form and not turn.resting:
             text = with_acknowledgement(turn, "I don't have an answer to that.")
-            events = offer_person(dispatcher, f"{text} Would you like a person to take over?")
+            events = offer_person(dispatcher, turn, f"{text} Would you like a person to take over?")
         else:
             dispatcher.utter_message(
                 text=with_acknowledgement(

@@ -1,14 +1,12 @@
-"""The time as the shop sees it: its calendar day, working days and when people are in the chat."""
+"""The time as the shop sees it: its calendar day and its working days."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 Clock = Callable[[], datetime]  # the present moment, with a zone
 
 SHOP_ZONE = "Europe/London"
-_WEEKDAYS = (time(8), time(20))
-_SUNDAY = (time(10), time(16))
 
 
 def utc_now() -> datetime:
@@ -19,13 +17,6 @@ def utc_now() -> datetime:
 def shop_time(moment: datetime) -> datetime:
     """The moment on the shop's wall clock."""
     return moment.astimezone(ZoneInfo(SHOP_ZONE))
-
-
-def people_are_in(moment: datetime) -> bool:
-    """Whether colleagues sit in the chat: Mon-Sat 8:00-20:00, Sun 10:00-16:00."""
-    local = shop_time(moment)
-    opens, closes = _SUNDAY if local.weekday() == 6 else _WEEKDAYS
-    return opens <= local.time() < closes
 
 
 def working_days_after(start: date, end: date) -> int:

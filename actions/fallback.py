@@ -8,9 +8,8 @@ from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions.answer import choice_button
-from actions.clock import Clock
 from actions.errors import ActionsError
-from actions.handoff import ASK_PERSON, hand_off
+from actions.handoff import ASK_PERSON, People, hand_off
 from actions.qa.live import Findings, QaSearch
 from actions.sympathy import with_acknowledgement
 from actions.turn import Turn, read_turn
@@ -58,7 +57,8 @@ class AskAffirmation(Action):  # type: ignore[misc]
         buttons = [{"title": TITLES[name], "payload": f"/{name}"} for name in jobs]
         buttons += [choice_button(hit.pair) for hit in hits]
         buttons.append({"title": "None of these", "payload": "/out_of_scope"})
-        buttons.append(ASK_PERSON)
+        if not turn.waiting:
+            buttons.append(ASK_PERSON)
         offered = [{"id": hit.pair.id, "score": round(hit.score, 4)} for hit in hits]
         dispatcher.utter_message(
             text=with_acknowledgement(turn, text), buttons=buttons, qa_offered=offered
@@ -78,8 +78,8 @@ class AskAffirmation(Action):  # type: ignore[misc]
 class DefaultFallback(Action):  # type: ignore[misc]
     """Brings in a person when nothing else helped."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, people: People) -> None:
+        self._people = people
 
     def name(self) -> str:
         """The name in Rasa's domain."""
@@ -89,4 +89,4 @@ class DefaultFallback(Action):  # type: ignore[misc]
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
     ) -> list[EventType]:
         """Hands off."""
-        return hand_off(dispatcher, "repeated_failure", self._clock)
+        return hand_off(dispatcher, read_turn(tracker), self._people, "repeated_failure")

@@ -11,7 +11,7 @@ rasa-sdk brings a Sanic app. This serves the same routes around its ActionExecut
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -25,7 +25,8 @@ from actions.clock import Clock, utc_now
 from actions.database import Database, one_line, open_database
 from actions.errors import ActionsError
 from actions.fallback import AskAffirmation, DefaultFallback
-from actions.handoff import HandOff, OfferHandOff
+from actions.handoff import HandOff, OfferHandOff, People
+from actions.hours import Hours, read_hours
 from actions.orders.desk import OrderDesk
 from actions.orders.forms import form_validations
 from actions.orders.jobs import order_actions
@@ -53,24 +54,34 @@ class Parts:
     embedder: Embedder
     search: QaSearch
     clock: Clock
+    hours: Hours = field(default_factory=Hours)
 
 
 def build_parts(
     settings: ActionSettings, *, embedder: Embedder | None = None, clock: Clock = utc_now
 ) -> Parts:
-    """The parts as the settings say. Raises StoreError when the database cannot be opened."""
+    """The parts as the settings say.
+
+    Raises StoreError when the database cannot be opened, DataFileError for bad opening hours.
+    """
     database = open_database(settings.database_url)
     embedder = embedder or UnderstandingClient(settings.nlu_url, timeout_s=settings.embed_timeout_s)
     importer = Importer(database, embedder, strange=read_strange(settings.data_dir))
     search = QaSearch(database, embedder, importer, refresh_s=settings.qa_refresh_s)
-    return Parts(database=database, embedder=embedder, search=search, clock=clock)
+    return Parts(
+        database=database,
+        embedder=embedder,
+        search=search,
+        clock=clock,
+        hours=read_hours(settings.hours_path),
+    )
 
 
 def build_app(settings: ActionSettings, *, parts: Parts | None = None) -> web.Application:
     """The application of the action server."""
     parts = parts or build_parts(settings)
     app = web.Application(client_max_size=settings.actions_max_body_bytes)
-    app[EXECUTOR] = _executor(parts)
+    app[EXECUTOR] = _executor(settings, parts)
     app[PARTS] = parts
     app.add_routes(
         [
@@ -96,16 +107,21 @@ def build_app(settings: ActionSettings, *, parts: Parts | None = None) -> web.Ap
     return app
 
 
-def _executor(parts: Parts) -> ActionExecutor:
+def _executor(settings: ActionSettings, parts: Parts) -> ActionExecutor:
     desk = OrderDesk(parts.database, parts.clock)
+    people = People(
+        hours=parts.hours,
+        clock=parts.clock,
+        wait_when_closed=settings.handoff_when_closed == "wait",
+    )
     executor = ActionExecutor()
     for action in (
-        Answer(parts.search, parts.clock),
-        HandOff(parts.clock),
-        OfferHandOff(parts.clock),
+        Answer(parts.search, people),
+        HandOff(people),
+        OfferHandOff(people),
         AskAffirmation(parts.search),
-        DefaultFallback(parts.clock),
-        *order_actions(desk),
+        DefaultFallback(people),
+        *order_actions(desk, people),
         *form_validations(desk),
     ):
         executor.register_action(action)

@@ -1,18 +1,29 @@
 """Settings of the action server, read from `KEFU_` variables or `.env`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from actions.hours import FILE as HOURS_FILE
+from nlu.setting_files import FileSettings
 
 
-class ActionSettings(BaseSettings):
+class ActionSettings(FileSettings):
     """What the action server and the QA store need to know."""
-
-    model_config = SettingsConfigDict(env_prefix="KEFU_", env_file=".env", extra="ignore")
 
     data_dir: Path = Field(
         Path("data"), description="Folder of the example business or of your own: training data."
+    )
+    hours_file: Path | None = Field(
+        None,
+        description="When people are in the chat; unset, `hours.yml` in the data folder. Without "
+        "the file they always are.",
+    )
+    handoff_when_closed: Literal["wait", "bot"] = Field(
+        "wait",
+        description="Who asks for a person outside opening hours waits in the queue (`wait`), or "
+        "is told when people are back and stays with the bot (`bot`).",
     )
     database_url: str = Field(
         "sqlite:///.kefu/kefu.db",
@@ -41,3 +52,8 @@ class ActionSettings(BaseSettings):
     qa_refresh_s: float = Field(
         2.0, gt=0, description="Seconds between looks at whether the QA store has changed."
     )
+
+    @property
+    def hours_path(self) -> Path:
+        """The file of the opening hours."""
+        return self.hours_file or self.data_dir / HOURS_FILE

@@ -34,6 +34,16 @@ class Turn:
         """Whether the customer shows a bad feeling that was not there a message ago."""
         return self.emotion in UPSET and self.emotion != self.emotion_before
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a person has been called and has not handed back."""
+        return self.slots.get("handoff") == "waiting"
+
+    @property
+    def resting(self) -> bool:
+        """Whether a person handed back a moment ago: the bot offers none by itself for a while."""
+        return float(self.slots.get("handoff_rest") or 0) > 0
+
     def slot_text(self, name: str) -> str | None:
         """A slot's value if it is a text with something in it."""
         value = self.slots.get(name)

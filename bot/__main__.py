@@ -7,9 +7,12 @@ import signal
 import sys
 
 from aiohttp import web
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from bot.app import GATEWAY, build_app
 from bot.errors import KefuError
+from bot.guard import SERVER_LIMITS
 from bot.settings import Settings
 
 logger = logging.getLogger("bot")
@@ -35,7 +38,7 @@ async def serve(settings: Settings) -> None:
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_, stopped.set)
     app = await build_app(settings)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5, **SERVER_LIMITS)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
@@ -56,7 +59,10 @@ def main() -> None:
     handler.setFormatter(_Fields("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    settings = Settings()
+    try:
+        settings = Settings()
+    except (ValidationError, SettingsError) as error:
+        sys.exit(f"gateway: a setting cannot be used: {_first_line(error)}")
     try:
         asyncio.run(serve(settings))
     except KefuError as error:
@@ -66,6 +72,14 @@ def main() -> None:
             f"gateway: cannot listen on {settings.host}:{settings.port} ({error.strerror}); free "
             "the port or set KEFU_PORT"
         )
+
+
+def _first_line(error: Exception) -> str:
+    """What is wrong, without the value: that may be a secret."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False)[0]
+        return f"KEFU_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}"
+    return str(error)
 
 
 if __name__ == "__main__":

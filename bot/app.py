@@ -1,54 +1,32 @@
-"""Wires the gateway together."""
+"""The gateway's application: the doors in front of its parts."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
-from bot.channels.api import Api
+from bot.agents import Agents
+from bot.channels.agent_api import AgentApi, AgentParts
+from bot.channels.agent_socket import AgentSocket, AgentSocketParts
+from bot.channels.api import Api, ApiParts
 from bot.channels.body import MAX_BODY_BYTES
-from bot.channels.failures import answer_failures
+from bot.channels.feed import Feed
+from bot.channels.feedback import Feedback
+from bot.channels.files import FileRoutes
+from bot.channels.handoff_api import HandoffRoutes
 from bot.channels.health import Health
-from bot.channels.limits import Limits
+from bot.channels.kefu_socket import KefuSocket
+from bot.channels.openapi import Description
+from bot.channels.rasa_sessions import RasaSessions
+from bot.channels.rasa_socket import RasaParts, RasaSocket
 from bot.channels.rest import Rest
-from bot.delivery import Delivery, Patience, Services
-from bot.intake import Intake
-from bot.log import database
-from bot.log.journal import Journal
-from bot.redaction import Redactor
+from bot.channels.shown import View
+from bot.channels.socket import Sockets
+from bot.gateway import Gateway, Overrides, open_gateway
 from bot.settings import Settings
-from bot.tokens import Tokens, load_secret
-from bot.turns import HttpDialogue, HttpUnderstanding
-from bot.world import World
+from bot.web.pages import Pages, WidgetOptions
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overrides:
-    """What a test replaces; None means the real thing."""
-
-    services: Services | None = None
-    world: World | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """The running parts, for who stops or watches the process."""
-
-    journal: Journal
-    intake: Intake
-    delivery: Delivery
-    drain_timeout_s: float
-
-    async def drain(self) -> int:
-        """Take nothing new, answer what was accepted; returns how many are left for later."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.drain_timeout_s):
-                await self.intake.settle()
-        return await self.delivery.drain(self.drain_timeout_s)
-
+__all__ = ["GATEWAY", "Gateway", "Overrides", "build_app"]
 
 GATEWAY: web.AppKey[Gateway] = web.AppKey("gateway", Gateway)
 
@@ -56,71 +34,87 @@ GATEWAY: web.AppKey[Gateway] = web.AppKey("gateway", Gateway)
 async def build_app(settings: Settings, *, overrides: Overrides | None = None) -> web.Application:
     """The gateway's application: starting it migrates the database and resumes what was left.
 
-    Raises DatabaseUrlError for an address that is neither SQLite nor PostgreSQL; starting raises
-    StorageError when the database cannot be reached or changed.
+    Raises DatabaseUrlError for an address that is neither SQLite nor PostgreSQL and SettingError
+    for a setting that cannot be used; starting raises StorageError when the database cannot be
+    reached or changed.
     """
-    overrides = overrides or Overrides()
-    world = overrides.world or World()
     session = aiohttp.ClientSession(
         # Connections are kept: how many turns run at once is the delivery's to bound.
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
-    services = overrides.services or Services(
-        dialogue=HttpDialogue(session, settings.dialogue_url, timeout_s=settings.turn_timeout_s),
-        understanding=HttpUnderstanding(
-            session, settings.nlu_url, timeout_s=settings.turn_timeout_s
-        ),
-    )
-    journal = Journal(
-        write_engine=database.open_engine(settings.database_url, writer=True),
-        read_engine=database.open_engine(settings.database_url),
-        world=world,
-    )
-    delivery = Delivery(journal, services, _redactor(settings), _patience(settings), world)
-    tokens = Tokens(_secret(settings))
-    intake = Intake(journal, delivery, tokens)
+    try:
+        gateway = open_gateway(settings, session, overrides or Overrides())
+    except BaseException:
+        await session.close()
+        raise
+    app = web.Application(middlewares=gateway.guard.middlewares(), client_max_size=MAX_BODY_BYTES)
+    gateway.guard.protect(app)
+    app[GATEWAY] = gateway
+    view = View(gateway.journal, gateway.links, gateway.desk.queue_of)
+    feed = Feed(view, gateway.journal.hub, gateway.world)
+    agents = Agents(gateway.journal)
+    _add_routes(app.router, gateway, view, agents)
+    sockets = _open_sockets(gateway, feed, agents)
+    sockets.add_routes(app.router)
 
-    app = web.Application(middlewares=[answer_failures], client_max_size=MAX_BODY_BYTES)
-    app[GATEWAY] = Gateway(
-        journal=journal,
-        intake=intake,
-        delivery=delivery,
-        drain_timeout_s=settings.drain_timeout_s,
-    )
-    limits = Limits(max_text_chars=settings.max_text_chars, wait_timeout_s=settings.wait_timeout_s)
-    Api(journal, intake, tokens, limits=limits, detail=settings.detail).add_routes(app.router)
-    Rest(journal, intake, access=settings.rest_webhook, limits=limits).add_routes(app.router)
-    Health(journal, intake, services.dialogue).add_routes(app.router)
+    async def hang_up(app: web.Application) -> None:
+        await sockets.close()
+        await feed.close()
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        await asyncio.to_thread(database.upgrade, settings.database_url)
-        journal.start()
-        await delivery.resume()
+        await gateway.start()
         yield
-        await delivery.drain(0)
-        await journal.close()
+        await gateway.stop()
         await session.close()
 
+    app.on_shutdown.append(hang_up)
     app.cleanup_ctx.append(run)
     return app
 
 
-def _redactor(settings: Settings) -> Redactor:
-    return Redactor(settings.redaction_regions, settings.redaction_keep)
-
-
-def _patience(settings: Settings) -> Patience:
-    return Patience(
-        retry_for_s=settings.turn_retry_s,
-        concurrency=settings.turn_concurrency,
-        max_pending=settings.max_pending,
-        max_pending_per_conversation=settings.max_pending_per_conversation,
-        apology=settings.apology,
+def _add_routes(router: web.UrlDispatcher, gateway: Gateway, view: View, agents: Agents) -> None:
+    settings, journal, tokens = gateway.settings, gateway.journal, gateway.guard.tokens
+    parts = ApiParts(
+        journal=journal,
+        intake=gateway.intake,
+        tokens=tokens,
+        view=view,
+        files=gateway.files,
+        identity=gateway.guard.identity,
     )
+    Api(parts, limits=gateway.limits, detail=settings.detail).add_routes(router)
+    FileRoutes(gateway.files, gateway.links, tokens).add_routes(router)
+    Feedback(journal, tokens, gateway.redact, gateway.world).add_routes(router)
+    HandoffRoutes(gateway.desk, tokens).add_routes(router)
+    agent_parts = AgentParts(
+        journal=journal, desk=gateway.desk, agents=agents, view=view, files=gateway.files
+    )
+    AgentApi(agent_parts, limits=gateway.limits).add_routes(router)
+    Rest(journal, gateway.intake, access=settings.rest_webhook, limits=gateway.limits).add_routes(
+        router
+    )
+    Health(journal, gateway.intake, gateway.services.dialogue).add_routes(router)
+    Description(settings.max_text_chars).add_routes(router)
+    widget = WidgetOptions(
+        frame_ancestors=[*settings.allowed_origins, *settings.frame_ancestors],
+        max_file_bytes=settings.max_file_bytes,
+    )
+    Pages(widget).add_routes(router)
+    for channel in gateway.channels.values():
+        channel.add_routes(router)
 
 
-def _secret(settings: Settings) -> str:
-    if settings.token_secret is not None:
-        return settings.token_secret.get_secret_value()
-    return load_secret(settings.state_dir)
+def _open_sockets(gateway: Gateway, feed: Feed, agents: Agents) -> Sockets:
+    guard, journal = gateway.guard, gateway.journal
+    sockets = Sockets(
+        guard.origins, guard.refusals, max_per_address=gateway.settings.max_sockets_per_address
+    )
+    sockets.register(KefuSocket(guard.tokens, feed, journal.hub))
+    of_agents = AgentSocketParts(journal=journal, desk=gateway.desk, agents=agents, feed=feed)
+    sockets.register(AgentSocket(of_agents))
+    if gateway.settings.rasa_socket:
+        sessions = RasaSessions(guard.identity, guard.admission, gateway.world)
+        rasa = RasaParts(journal=journal, door=gateway.door, feed=feed, sessions=sessions)
+        sockets.register(RasaSocket(rasa))
+    return sockets

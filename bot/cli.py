@@ -5,6 +5,7 @@ import sys
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 COMMANDS = {
     "up": "bot.up:up",
@@ -19,11 +20,14 @@ COMMANDS = {
     "models": "nlu.cli:models",
     "qa": "actions.cli:qa",
     "log": "bot.log.cli:log",
+    "outbox": "bot.outbox_cli:outbox",
+    "agent": "bot.agents_cli:agent",
     "bench": "bot.cli:bench",
 }
 BENCHES = {
     "answers": "actions.qa.bench:answers",
     "delivery": "bot.bench.delivery:delivery",
+    "sockets": "bot.bench.sockets:sockets",
     "turns": "bot.bench.turns:turns",
 }
 
@@ -69,6 +73,8 @@ def main() -> None:
         first = error.errors()[0]
         name = "KEFU_" + "_".join(str(part) for part in first["loc"]).upper()
         sys.exit(f"kefu: setting {name}: {first['msg']}")
+    except SettingsError as error:
+        sys.exit(f"kefu: {error}")
     except OSError as error:
         sys.exit(
             f"kefu: {error.strerror}: {error.filename}" if error.filename else f"kefu: {error}"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -9,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
@@ -162,6 +164,65 @@ def dialogue_model(settings: Settings) -> Finding:
     )
 
 
+def front_door(settings: Settings) -> Finding:
+    """Whether the settings of the outer security can be used, and hold for who may reach us."""
+    from bot.guard import open_origins
+    from bot.identity import Identity
+
+    try:
+        open_origins(settings)
+        Identity.of(settings)
+    except KefuError as error:
+        return Finding(
+            check="front door", ok=False, seen=str(error), remedy="see docs/guide/security.md"
+        )
+    seen = f"listens on {settings.host}, {settings.public_url or 'no public address'}"
+    exposed = settings.host != "127.0.0.1" or settings.public_url is not None
+    if exposed and "on" in (settings.rest_webhook, settings.detail):
+        return Finding(
+            check="front door",
+            ok=False,
+            seen=f"{seen}; KEFU_REST_WEBHOOK or KEFU_DETAIL is on for everyone",
+            remedy="set them to loopback, unless only your own servers can reach the port",
+        )
+    if (settings.public_url or "").startswith("https:") and not settings.trusted_proxies:
+        return Finding(
+            check="front door",
+            ok=False,
+            seen=f"{seen}; behind your TLS proxy all visitors count as one address",
+            remedy="set KEFU_TRUSTED_PROXIES to the proxy's network",
+        )
+    return Finding(check="front door", ok=True, seen=seen)
+
+
+def secret_files(settings: Settings) -> Finding:
+    """Whether files that hold secrets are closed to other users of this machine."""
+    from nlu.setting_files import secrets_folder
+
+    folder = secrets_folder()
+    candidates = [
+        settings.state_dir / "secret",
+        *([] if folder is None else sorted(folder.iterdir())),
+        *([Path(".env")] if _holds_secret(Path(".env")) else []),
+    ]
+    files = [file for file in candidates if file.is_file()]
+    readable = [str(file) for file in files if file.stat().st_mode & stat.S_IROTH]
+    return Finding(
+        check="secret files",
+        ok=not readable,
+        seen=f"others can read {', '.join(readable)}" if readable else f"{len(files)} closed",
+        remedy=f"chmod o-rwx {' '.join(readable)}",
+    )
+
+
+def _holds_secret(file: Path) -> bool:
+    """Whether a variable in it is named like a secret; its value is not looked at."""
+    if not file.is_file():
+        return False
+    named = (line.partition("=")[0].strip() for line in file.read_text().splitlines())
+    return any(name.endswith(("SECRET", "TOKEN", "PASSWORD", "KEY")) for name in named)
+
+
 def disk(settings: Settings) -> Finding:
     """Whether there is room to write."""
     folder = settings.state_dir if settings.state_dir.exists() else settings.state_dir.parent
@@ -182,5 +243,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     database,
     model,
     dialogue_model,
+    front_door,
+    secret_files,
     disk,
 )

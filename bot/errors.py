@@ -16,6 +16,7 @@ class RequestError(KefuError):
         remedy: str,
         *,
         retry_after_s: int | None = None,
+        audit: str | None = None,
     ) -> None:
         super().__init__(f"{field}: {message}; {remedy}")
         self.status = status
@@ -23,10 +24,20 @@ class RequestError(KefuError):
         self.message = message
         self.remedy = remedy
         self.retry_after_s = retry_after_s
+        # The action of the audit row that this refusal leaves; None leaves none.
+        self.audit = audit
 
     def body(self) -> dict[str, dict[str, str]]:
         """The JSON body that goes with the status."""
         return {"error": {"field": self.field, "message": self.message, "remedy": self.remedy}}
+
+
+class SettingError(KefuError):
+    """A setting that cannot be used; names the variable."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(f"{variable}: {reason}")
+        self.variable = variable
 
 
 class StorageError(KefuError):
@@ -34,6 +45,14 @@ class StorageError(KefuError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the database did not answer ({reason}); check disk, path and server")
+        self.reason = reason
+
+
+class NotStorable(KefuError):
+    """Content that the database cannot keep, such as NUL in a text; trying again would not help."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the database cannot keep this content ({reason}); leave it out")
         self.reason = reason
 
 
@@ -91,6 +110,17 @@ class ConversationMissing(KefuError):
             f"no conversation {conversation_id} in the log; `kefu log show` lists the latest"
         )
         self.conversation_id = conversation_id
+
+
+class NotInOutbox(KefuError):
+    """The outbox has no such message in a state that the command is for."""
+
+    def __init__(self, message_id: str, states: str) -> None:
+        super().__init__(
+            f"no {states} message {message_id} in the outbox; `kefu outbox list` shows what there "
+            "is, nothing was changed"
+        )
+        self.message_id = message_id
 
 
 class GatewayRefused(KefuError):

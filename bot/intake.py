@@ -3,11 +3,12 @@
 import asyncio
 import time
 
-from bot.delivery import Delivery, Job, Turned
+from bot.delivery import Delivery, Job
 from bot.errors import RequestError
 from bot.log.journal import Journal
 from bot.log.records import Accepted, Finished, Inbound
 from bot.tokens import Tokens
+from bot.turner import Turned
 
 
 class Intake:
@@ -42,16 +43,18 @@ class Intake:
 
         def on_disk(accepted: Accepted | None) -> None:
             # On the loop and in the order of the commits: the order of the conversation.
-            if accepted is not None and not accepted.duplicate:
-                accept_ms = (time.perf_counter() - started_s) * 1000
-                self._delivery.enqueue(accepted, accept_ms)
+            if accepted is None or not accepted.same_text or accepted.state != "accepted":
+                return
+            # Also a repeated one: it may be one whose commit nobody heard of, under way to nowhere.
+            accept_ms = (time.perf_counter() - started_s) * 1000
+            self._delivery.enqueue(accepted, accept_ms)
 
         self._entering += 1
         self._settled.clear()
         try:
             # A client that hangs up must not take its message back half-way.
             accepted = await asyncio.shield(
-                self._journal.accept(inbound, self._tokens.hash_text(inbound.text), on_disk)
+                self._journal.accept(inbound, self._tokens.hash_text(_identity(inbound)), on_disk)
             )
         finally:
             self._entering -= 1
@@ -93,11 +96,24 @@ class Intake:
         await self._settled.wait()
 
 
-async def _wait_for(job: Job, timeout_s: float) -> Turned | None:
+def _identity(inbound: Inbound) -> str:
+    """What has to be the same for a message to be the same: its text and what hangs on it."""
+    if not inbound.attachments:
+        return inbound.text
+    named = [str(one.get("id") or one.get("reference")) for one in inbound.attachments]
+    return "\0".join([inbound.text, *named])
+
+
+async def _wait_for(job: Job, timeout_s: float) -> Turned | Finished | None:
     try:
         async with asyncio.timeout(timeout_s):
             turned = await asyncio.shield(job.done)
     except TimeoutError:
+        return None
+    except asyncio.CancelledError:
+        if not job.done.cancelled():
+            raise
+        # The gateway goes down: the next one answers it.
         return None
     if turned is None:
         raise unknown_conversation()

@@ -1,8 +1,8 @@
 """The four processes of kefu: how each is started, and when it is ready."""
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.settings import Settings
@@ -18,6 +18,8 @@ class ProcessSpec:
     port: int
     port_setting: str
     after: tuple[str, ...] = ()
+    # Settings of this process alone.
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ready_url(self) -> str:
@@ -31,7 +33,10 @@ class ProcessSpec:
 
 
 def kefu_processes(settings: Settings) -> list[ProcessSpec]:
-    """The four processes in the order in which they become useful to each other."""
+    """The processes in the order in which they become useful to each other.
+
+    Several gateways are named gateway, gateway-2 and so on.
+    """
     python = sys.executable
     launcher = Path(__file__).parent / "dialogue" / "server.py"
     return [
@@ -57,15 +62,21 @@ def kefu_processes(settings: Settings) -> list[ProcessSpec]:
             port_setting="KEFU_ACTIONS_PORT",
             after=("understanding",),
         ),
-        ProcessSpec(
-            name="gateway",
-            command=[python, "-m", "bot"],
-            url=f"http://{loopback_of(settings.host)}:{settings.port}",
-            port=settings.port,
-            port_setting="KEFU_PORT",
-            after=("understanding", "dialogue", "actions"),
-        ),
+        *(_gateway(settings, number) for number in range(settings.gateways)),
     ]
+
+
+def _gateway(settings: Settings, number: int) -> ProcessSpec:
+    port = settings.port + number
+    return ProcessSpec(
+        name="gateway" if number == 0 else f"gateway-{number + 1}",
+        command=[sys.executable, "-m", "bot"],
+        url=f"http://{loopback_of(settings.host)}:{port}",
+        port=port,
+        port_setting="KEFU_PORT",
+        after=("understanding", "dialogue", "actions"),
+        variables={"KEFU_PORT": str(port)},
+    )
 
 
 def loopback_of(host: str) -> str:

@@ -27,10 +27,86 @@ class Settings(ActionSettings, NluSettings):
     actions_url: str = Field(
         "http://127.0.0.1:5055", description="Base address of the action server."
     )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of files that hold settings, named like the variable in lower case "
+        "(`kefu_token_secret`); read from the environment only.",
+    )
     token_secret: SecretStr | None = Field(
         None,
         description="Key that signs conversation tokens; unset, one is made and kept in the state "
         "folder.",
+    )
+    token_secrets_previous: list[SecretStr] = Field(
+        [],
+        description="Earlier values of the key, whose tokens still pass until they expire (JSON "
+        "list).",
+    )
+    token_days: float = Field(
+        30.0, gt=0, description="Days a conversation token is good for, from its issue."
+    )
+    public_url: str | None = Field(
+        None,
+        description="Address under which customers reach the gateway, such as "
+        "`https://chat.shop.example`; needed behind a TLS proxy.",
+    )
+    allowed_origins: list[str] = Field(
+        [],
+        description="Web sites whose pages may use the gateway, such as `https://shop.example` "
+        "(JSON list); its own address always may.",
+    )
+    frame_ancestors: list[str] = Field(
+        [],
+        description="Sites that may show the chat in a frame besides `KEFU_ALLOWED_ORIGINS` and "
+        'its own (JSON list of origins); `["*"]` lets any.',
+    )
+    trusted_proxies: list[str] = Field(
+        [],
+        description="Networks of your reverse proxies, such as `10.0.0.0/8` (JSON list): only "
+        "their word about a client's address and scheme is taken.",
+    )
+    identity_secret: SecretStr | None = Field(
+        None,
+        description="Key shared with your site's server: it signs who a logged-in customer is "
+        "(HMAC-SHA256, or JWT with HS256).",
+    )
+    identity_public_key_file: Path | None = Field(
+        None,
+        description="PEM file of the public key that checks identity JWTs: RS256 for an RSA key, "
+        "ES256 for a P-256 key.",
+    )
+    identity_audience: str | None = Field(
+        None, description="What `aud` of an identity JWT must be; unset, a JWT must have none."
+    )
+    identity_issuer: str | None = Field(
+        None, description="What `iss` of an identity JWT must be; unset, it is not looked at."
+    )
+    identity_required: bool = Field(
+        False, description="Whether customers must be logged in to start a conversation."
+    )
+    rate_api_per_min: int = Field(
+        3000, gt=0, description="Requests to `/api/v1` a minute from one address (IPv6: one /64)."
+    )
+    rate_open_per_min: int = Field(
+        30, gt=0, description="Conversations started a minute from one address."
+    )
+    rate_upload_per_min: int = Field(20, gt=0, description="Files sent a minute from one address.")
+    rate_customer_per_min: int = Field(
+        60, gt=0, description="Messages and other changes a minute of one customer, on any channel."
+    )
+    rate_channel_per_min: int = Field(
+        60_000, gt=0, description="Messages a minute of all customers of one channel together."
+    )
+    rate_refused_per_min: int = Field(
+        60,
+        gt=0,
+        description="Forged signatures and tokens a minute from one address that are told what is "
+        "wrong; beyond, 429.",
+    )
+    rate_loopback: bool = Field(
+        False,
+        description="Whether clients on the gateway's machine, not through a proxy, are limited "
+        "too.",
     )
 
     rasa_python: Path = Field(
@@ -42,6 +118,24 @@ class Settings(ActionSettings, NluSettings):
 
     max_text_chars: int = Field(
         4000, gt=0, description="Longest message of a customer, in characters; longer ones get 413."
+    )
+    max_sockets_per_address: int = Field(
+        256,
+        gt=0,
+        description="Open sockets of one address (IPv6: one /64); an office behind one address "
+        "shares them.",
+    )
+    rasa_socket: bool = Field(
+        True,
+        description="Whether widgets made for Rasa's Socket.IO channel are served at "
+        "`/socket.io/`.",
+    )
+    max_file_bytes: int = Field(
+        5_000_000, gt=0, description="Largest file of a customer, in bytes; larger ones get 413."
+    )
+    max_files: int = Field(20, gt=0, description="Files that one conversation keeps.")
+    max_files_bytes: int = Field(
+        25_000_000, gt=0, description="What the files of one conversation may take, in bytes."
     )
     wait_timeout_s: float = Field(
         60.0,
@@ -74,9 +168,50 @@ class Settings(ActionSettings, NluSettings):
     max_pending_per_conversation: int = Field(
         100, gt=0, description="The same for one conversation."
     )
+    handoff_wait_s: float = Field(
+        900.0,
+        ge=0,
+        description="Seconds of opening hours that a customer waits for a person before the bot "
+        "goes on alone; 0: without end.",
+    )
+    handoff_idle_s: float = Field(
+        600.0,
+        ge=0,
+        description="Seconds a customer's message may wait for the agent who has the "
+        "conversation, before it goes back into the queue; 0: without end.",
+    )
+    handoff_upset_first: bool = Field(
+        True, description="Customers handed over for their anger come before the others."
+    )
+    handoff_position_every_s: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds between messages about a changed place in the queue, on messaging "
+        "platforms; 0: never. The widget shows it live.",
+    )
+    handoff_sweep_s: float = Field(
+        5.0, gt=0, description="Seconds between looks at who has waited too long."
+    )
+    handoff_rest_messages: int = Field(
+        5,
+        ge=0,
+        le=100,
+        description="Messages of the customer after a hand-back within which the bot calls no "
+        "person by itself; who asks for one gets one.",
+    )
     apology: str = Field(
         "Sorry, something went wrong on our side. Please write again in a few minutes.",
         description="What the customer reads when a turn could not be done.",
+    )
+    file_reply: str = Field(
+        "Thank you, your file is here. Please tell me in a few words what it shows.",
+        description="What the customer reads who sends a file without a word.",
+    )
+    gateways: int = Field(
+        1,
+        gt=0,
+        description="Gateway processes that `kefu up` runs, on consecutive ports from KEFU_PORT; "
+        "more than one needs PostgreSQL, and a load balancer in front.",
     )
     redaction_regions: list[str] = Field(
         ["GB", "US", "CN"],
@@ -109,9 +244,13 @@ class Settings(ActionSettings, NluSettings):
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, SecretStr):
-                text = value.get_secret_value()
+            if isinstance(value, list | dict):
+                text = json.dumps(value, default=_plain)
             else:
-                text = json.dumps(value) if isinstance(value, list | dict) else str(value)
+                text = _plain(value)
             found[f"KEFU_{name.upper()}"] = text
         return found
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

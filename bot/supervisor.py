@@ -60,7 +60,7 @@ class Supervised:
         """Start it in a session of its own, so that Ctrl-C reaches the supervisor alone."""
         self.process = await asyncio.create_subprocess_exec(
             *self.spec.command,
-            env=dict(self.environment),
+            env={**self.environment, **self.spec.variables},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import aiohttp
@@ -20,6 +20,18 @@ class TurnRequest:
     channel: str
     # A text that begins with "/" and is no payload the bot offered is plain text.
     literal: bool
+    # The customer waits for a person, whoever called for one.
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandBack:
+    """What the dialogue is to learn of a person's part in a conversation; `slots` are set."""
+
+    conversation_id: str
+    event_id: str
+    outcome: str
+    slots: dict[str, Any]
 
 
 class Dialogue(Protocol):
@@ -27,6 +39,10 @@ class Dialogue(Protocol):
 
     async def turn(self, request: TurnRequest) -> dict[str, Any]:
         """The turn channel's answer; raises TurnUnavailable or TurnRefused."""
+        ...
+
+    async def hand_back(self, event: HandBack) -> None:
+        """Tell of a hand-back, once an event id; raises TurnUnavailable or TurnRefused."""
         ...
 
     async def ready(self) -> str | None:
@@ -48,6 +64,7 @@ class HttpDialogue:
     def __init__(self, session: aiohttp.ClientSession, url: str, *, timeout_s: float) -> None:
         self._session = session
         self._turn_url = f"{url.rstrip('/')}/webhooks/turn/turn"
+        self._hand_back_url = f"{url.rstrip('/')}/webhooks/turn/hand-back"
         self._ready_url = f"{url.rstrip('/')}/readyz"
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
@@ -57,12 +74,20 @@ class HttpDialogue:
             "conversation_id": request.conversation_id,
             "message_id": request.message_id,
             "text": request.text,
-            "metadata": {"literal": request.literal, "channel": request.channel},
+            "metadata": {
+                "literal": request.literal,
+                "channel": request.channel,
+                "waiting": request.waiting,
+            },
         }
         answer = await _post(self._session, self._turn_url, body, self._timeout)
         if not isinstance(answer.get("replies"), list) or not isinstance(answer.get("parse"), dict):
             raise TurnUnavailable("answered without replies or parse")
         return answer
+
+    async def hand_back(self, event: HandBack) -> None:
+        """Tell of a hand-back, once an event id; raises TurnUnavailable or TurnRefused."""
+        await _post(self._session, self._hand_back_url, asdict(event), self._timeout)
 
     async def ready(self) -> str | None:
         """None when turns can be done, else the reason why not."""

@@ -39,9 +39,11 @@ def up(*, detach: bool, prepared: bool) -> None:
         return
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     check_disk(settings)
+    check_gateways(settings)
     check_ports(settings)
     if not prepared:
-        prepare(settings)
+        # The messaging platforms and the API need no widget: its page says what is missing.
+        prepare(settings, without_widget=True)
     if detach:
         start_detached(settings)
         click.echo(_welcome(settings))
@@ -128,10 +130,19 @@ def check_disk(settings: Settings) -> None:
         )
 
 
+def check_gateways(settings: Settings) -> None:
+    """Raise KefuError for several gateways on a database that only one may write."""
+    if settings.gateways > 1 and settings.database_url.startswith("sqlite"):
+        raise KefuError(
+            f"KEFU_GATEWAYS: {settings.gateways} gateways need PostgreSQL: set KEFU_DATABASE_URL "
+            "to postgresql+psycopg://user:password@host/name, or KEFU_GATEWAYS=1"
+        )
+
+
 def check_ports(settings: Settings) -> None:
     """Raise KefuError that names the process on a port we need."""
     for spec in kefu_processes(settings):
-        host = settings.host if spec.name == "gateway" else "127.0.0.1"
+        host = settings.host if spec.name.startswith("gateway") else "127.0.0.1"
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -158,11 +169,23 @@ def _owner_of(port: int) -> str:
     return "another process"
 
 
-def prepare(settings: Settings) -> None:
-    """Make the database, and train the models that are not there yet."""
+def prepare(settings: Settings, *, without_widget: bool = False) -> None:
+    """Make the database, build the widget, and train the models that are not there yet.
+
+    `without_widget`: what keeps the widget from being built is told and does not stop the rest.
+    """
     from bot.log.database import upgrade
+    from bot.web import build
 
     upgrade(settings.database_url)
+    if not build.is_built():
+        click.echo("building the chat widget (the first time, its packages are fetched)", err=True)
+        try:
+            build.build()
+        except build.WidgetNotBuilt as error:
+            if not without_widget:
+                raise
+            click.echo(f"kefu: {error}", err=True)
     if not settings.rasa_python.exists():
         raise KefuError(f"{settings.rasa_python} is missing: run make up, or set KEFU_RASA_PYTHON")
     if not (settings.models_dir / "nlu" / "current").exists():
@@ -276,9 +299,10 @@ def start_detached(settings: Settings) -> None:
 
 
 def _welcome(settings: Settings) -> str:
-    spec = kefu_processes(settings)[-1]
+    addresses = [spec.url for spec in kefu_processes(settings) if spec.name.startswith("gateway")]
     return (
-        f"kefu is up at {spec.url}\n"
+        f"kefu is up at {', '.join(addresses)}\n"
+        f"  shop:  {kefu_processes(settings)[-1].url}/demo (a page with the chat on it)\n"
         "  chat:  .venv/bin/kefu chat\n"
         f"  logs:  {settings.state_dir / 'logs'}\n"
         "  stop:  .venv/bin/kefu down"

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nlu.setting_files import FileSettings
 
 
-class NluSettings(BaseSettings):
+class NluSettings(FileSettings):
     """What the understanding service and its training need to know."""
-
-    model_config = SettingsConfigDict(env_prefix="KEFU_", env_file=".env", extra="ignore")
 
     data_dir: Path = Field(
         Path("data"), description="Folder of the example business or of your own: training data."

@@ -9,7 +9,7 @@ from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions.clock import shop_time
-from actions.handoff import hand_off, offer_withdrawn
+from actions.handoff import People, hand_off, offer_withdrawn
 from actions.orders import wording
 from actions.orders.desk import OrderDesk, Outcome
 from actions.orders.forms import BAD_TRIES
@@ -43,9 +43,10 @@ class Job:
 class OrderAction(Action):  # type: ignore[misc]
     """Does a job for the order that a form has established."""
 
-    def __init__(self, job: Job, desk: OrderDesk) -> None:
+    def __init__(self, job: Job, desk: OrderDesk, people: People) -> None:
         self._job = job
         self._desk = desk
+        self._people = people
 
     def name(self) -> str:
         """The name in Rasa's domain."""
@@ -59,13 +60,13 @@ class OrderAction(Action):  # type: ignore[misc]
         order = await self._own_order(turn)
         if order is None:
             if turn.failures >= BAD_TRIES:
-                return hand_off(dispatcher, "repeated_failure", self._desk.clock)
+                return hand_off(dispatcher, turn, self._people, "repeated_failure")
             dispatcher.utter_message(text=_INCOMPLETE)
             return offer_withdrawn(turn)
         outcome = await self._job.work(turn, order)
         text = with_acknowledgement(turn, outcome.text)
         if self._job.needs_person(order):
-            return hand_off(dispatcher, "business_rule", self._desk.clock, first=text)
+            return hand_off(dispatcher, turn, self._people, "business_rule", first=text)
         dispatcher.utter_message(text=text)
         return [*offer_withdrawn(turn), SlotSet("failures", 0)]
 
@@ -92,7 +93,7 @@ class ResetOrderSlots(Action):  # type: ignore[misc]
         return [SlotSet(name, None) for name in ORDER_SLOTS if tracker.slots.get(name) is not None]
 
 
-def order_actions(desk: OrderDesk) -> list[Action]:
+def order_actions(desk: OrderDesk, people: People) -> list[Action]:
     """The four jobs and the reset."""
 
     def is_lost(order: Order) -> bool:
@@ -125,4 +126,4 @@ def order_actions(desk: OrderDesk) -> list[Action]:
         Job(name="action_return_order", work=give_back),
         Job(name="action_change_address", work=change_address),
     )
-    return [*(OrderAction(job, desk) for job in jobs), ResetOrderSlots()]
+    return [*(OrderAction(job, desk, people) for job in jobs), ResetOrderSlots()]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,20 @@ class PrivateSystem:
         loaded = json.loads((self.state_dir / "up.json").read_text())
         assert isinstance(loaded, dict)
         return loaded
+
+    @property
+    def gateway_urls(self) -> list[str]:
+        """Base addresses of the gateways."""
+        return [
+            str(entry["url"])
+            for name, entry in self._state()["processes"].items()
+            if name.startswith("gateway")
+        ]
+
+    @property
+    def processes(self) -> list[str]:
+        """The names of all processes."""
+        return list(self._state()["processes"])
 
     def pids(self) -> dict[str, int | None]:
         """Process ids by name; None while one is being restarted."""
@@ -82,11 +96,19 @@ def resident_mb(pid: int) -> float:
     return float(sum(one.memory_info().rss for one in everyone)) / 1e6
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(count: int = 1) -> int:
+    """The first of `count` consecutive ports that nothing listens on now."""
+    while True:
+        with ExitStack() as stack:
+            first = 0
+            try:
+                for number in range(count):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", first + number if first else 0))
+                    first = first or int(probe.getsockname()[1])
+            except (OSError, OverflowError):
+                continue
+            return first
 
 
 def private_environment(state_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
@@ -96,10 +118,11 @@ def private_environment(state_dir: Path, settings: Mapping[str, str]) -> dict[st
         for name, value in os.environ.items()
         if not name.startswith("KEFU_") or name == "KEFU_MODELS_DIR"
     }
-    ports = ("KEFU_PORT", "KEFU_NLU_PORT", "KEFU_DIALOGUE_PORT", "KEFU_ACTIONS_PORT")
+    ports = ("KEFU_NLU_PORT", "KEFU_DIALOGUE_PORT", "KEFU_ACTIONS_PORT")
     return {
         **inherited,
         **{name: str(free_port()) for name in ports},
+        "KEFU_PORT": str(free_port(int(settings.get("KEFU_GATEWAYS", "1")))),
         "KEFU_STATE_DIR": str(state_dir),
         **settings,
     }

@@ -1,6 +1,8 @@
 """Reads request bodies and texts strictly: what is wrong is named, with the remedy."""
 
+import asyncio
 import json
+import re
 import unicodedata
 from typing import Any
 
@@ -9,7 +11,9 @@ from aiohttp import web
 from bot.errors import RequestError
 
 MAX_BODY_BYTES = 64 * 1024
-_MAX_ID_CHARS = 128
+MAX_DEPTH = 32
+BODY_TIMEOUT_S = 10.0
+MAX_ID_CHARS = 128
 _KINDS = {
     str: "a string",
     bool: "a boolean",
@@ -19,23 +23,54 @@ _KINDS = {
     dict: "an object",
     type(None): "null",
 }
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
+# Strings are skipped whole, also one that never ends: each byte is looked at once.
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
 
 
-async def read_object(request: web.Request) -> dict[str, Any]:
-    """The JSON object in the body; raises RequestError (400, 413 or 415) when there is none."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+async def read_raw(
+    request: web.Request, max_bytes: int, *, timeout_s: float = BODY_TIMEOUT_S
+) -> bytes:
+    """The body as it was sent: what a signature is checked on.
+
+    Raises RequestError: 415 for a compressed body, 413 beyond `max_bytes` (at once where the length
+    was announced), 408 when it has not arrived in time, 400 when it broke off.
+    """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RequestError(
             415, "Content-Encoding", "compressed bodies are not taken", "send the body as it is"
         )
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    raw = bytearray()
     try:
-        raw = await request.read()
-    except web.HTTPRequestEntityTooLarge:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.content.iter_any():
+                raw += chunk
+                if len(raw) > max_bytes:
+                    raise _too_large(max_bytes)
+    except TimeoutError:
         raise RequestError(
-            413,
+            408,
             "body",
-            f"the body is larger than {MAX_BODY_BYTES} bytes",
-            "send a shorter message",
+            f"the body did not arrive within {timeout_s:g} seconds",
+            "send it again, faster or smaller",
         ) from None
+    except web.RequestPayloadError:
+        raise RequestError(
+            400, "body", "the body broke off", "send all that Content-Length announces"
+        ) from None
+    return bytes(raw)
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the body; raises RequestError (400, 408, 413, 415) when there is none."""
+    return parse_object(await read_raw(request, MAX_BODY_BYTES))
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in `raw`; raises RequestError (400) when there is none."""
+    _refuse_depth(raw)
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
     except RequestError:
@@ -52,19 +87,35 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 def read_id(body: dict[str, Any], field: str) -> str:
     """An id in the body: 1 to 128 printable characters."""
     value = _string(body, field)
-    if not value or len(value) > _MAX_ID_CHARS or not value.isprintable():
+    if not value or len(value) > MAX_ID_CHARS or not value.isprintable():
         raise RequestError(
             400,
             field,
-            f"an id has 1 to {_MAX_ID_CHARS} printable characters",
+            f"an id has 1 to {MAX_ID_CHARS} printable characters",
             "send an id such as a UUID",
         )
     return value
 
 
+def read_ids(body: dict[str, Any], field: str, most: int) -> list[str]:
+    """The ids in an array of the body, each once and at most `most`; absent is none."""
+    value = body.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > most:
+        raise RequestError(
+            400, field, f"it is no array of at most {most} ids", f'send "{field}" as an array'
+        )
+    return list(dict.fromkeys(read_id({field: one}, field) for one in value))
+
+
 def read_text(body: dict[str, Any], field: str, max_chars: int) -> str:
     """A customer's text in the body: something to read, of bounded length, storable as UTF-8."""
-    text = _string(body, field)
+    return check_text(_string(body, field), field, max_chars)
+
+
+def check_text(text: str, field: str, max_chars: int) -> str:
+    """The text itself, when it is what `read_text` wants; raises RequestError (400 or 413)."""
     if len(text) > max_chars:
         raise RequestError(
             413,
@@ -89,6 +140,18 @@ def read_text(body: dict[str, Any], field: str, max_chars: int) -> str:
             400, field, "the text is empty", "send a text with at least one visible character"
         )
     return text
+
+
+def read_locale(body: dict[str, Any], field: str) -> str | None:
+    """A language tag in the body, such as `en` or `zh-Hans`; None when there is none."""
+    if body.get(field) is None:
+        return None
+    value = _string(body, field)
+    if not _LOCALE.fullmatch(value):
+        raise RequestError(
+            400, field, "it is no language tag", 'send one such as "en" or "zh-CN", or leave it out'
+        )
+    return value
 
 
 def read_whole_number(request: web.Request, field: str, default: int, most: int) -> int:
@@ -135,11 +198,33 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise RequestError(
             400,
-            twice[:_MAX_ID_CHARS].encode("utf-8", "replace").decode(),
+            twice[:MAX_ID_CHARS].encode("utf-8", "replace").decode(),
             "the field is there more than once",
             "send each field once",
         )
     return value
+
+
+def _refuse_depth(raw: bytes) -> None:
+    """Raise RequestError (400) for deep nesting before a parser has to follow it."""
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(raw):
+        if match[0] in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RequestError(
+                    400, "body", f"it is nested more than {MAX_DEPTH} deep", "send a flat object"
+                )
+        elif match[0] in b"]}":
+            depth -= 1
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError(
+        413, "body", f"the body is larger than {max_bytes} bytes", "send a shorter message or file"
+    )
 
 
 def _refuse(constant: str) -> None:

@@ -1,22 +1,41 @@
 """Turns every failure of a request into JSON that names the field and the remedy."""
 
 import logging
+from collections.abc import Callable
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
+from bot.channels.client_address import Address
 from bot.errors import RequestError, StorageError
+from bot.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
 
-@web.middleware
-async def answer_failures(request: web.Request, handler: Handler) -> web.StreamResponse:
+def answer_failures(
+    refusals: Refusals, client: Callable[[web.Request], Address | None]
+) -> Middleware:
+    """The outermost middleware; refusals that matter leave an audit row."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await _answer(request, handler)
+        except RequestError as error:
+            if error.audit is not None:
+                refusals.note(error.audit, client(request), _target(request))
+            return _refusal(error)
+
+    return answer
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The handler's response, or what went wrong; no traceback ever leaves the process."""
     try:
         return await handler(request)
-    except RequestError as error:
-        return _refusal(error)
+    except RequestError:
+        raise
     except (StorageError, TimeoutError) as error:
         logger.error("request not stored", extra={"path": request.path, "error": str(error)})
         return _refusal(
@@ -52,10 +71,20 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         return _refusal(RequestError(500, "gateway", "something broke", "see the gateway's log"))
 
 
+def _target(request: web.Request) -> str:
+    # The route, not the path: that may hold anything.
+    resource = request.match_info.route.resource
+    return f"{request.method} {'unknown' if resource is None else resource.canonical}"
+
+
 def _refusal(error: RequestError) -> web.Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.json_response(error.body(), status=error.status, headers=headers)
+    response = web.json_response(error.body(), status=error.status, headers=headers)
+    if error.status in (408, 413):
+        # The rest of the body is not waited for.
+        response.force_close()
+    return response

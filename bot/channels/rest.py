@@ -8,12 +8,12 @@ from aiohttp import web
 
 from bot.channels import body, origin
 from bot.channels.limits import Limits
-from bot.delivery import Turned
 from bot.errors import RequestError
 from bot.intake import Intake
 from bot.log.journal import Journal
 from bot.log.records import Accepted, Inbound
 from bot.settings import Access
+from bot.turner import Turned
 
 CHANNEL = "rest"
 _MAX_KNOWN = 10_000

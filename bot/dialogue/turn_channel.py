@@ -8,7 +8,7 @@ is a 5xx that leaves the conversation as it was.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import ujson
@@ -19,6 +19,7 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from bot.dialogue.errors import BadTurn, DialogueError
+from bot.dialogue.hand_back import read_hand_back, take_hand_back
 from bot.dialogue.turn_processor import TurnAgent
 from bot.dialogue.turn_request import TurnRequest, read_turn
 from bot.dialogue.turn_table import Turn
@@ -49,11 +50,11 @@ class TurnChannel(InputChannel):
 
         @routes.post("/turn")
         async def turn(request: Request) -> HTTPResponse:
-            # A client that hangs up must not leave half a turn behind: it runs to its end.
-            task = asyncio.create_task(self._answer(request))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            return await asyncio.shield(task)
+            return await self._to_its_end(_turn(request))
+
+        @routes.post("/hand-back")
+        async def hand_back(request: Request) -> HTTPResponse:
+            return await self._to_its_end(_hand_back(request))
 
         return routes
 
@@ -62,19 +63,36 @@ class TurnChannel(InputChannel):
         if self._running:
             await asyncio.wait(self._running)
 
-    async def _answer(self, request: Request) -> HTTPResponse:
-        try:
-            turn = read_turn(request.body)
-            body = await take_turn(turn, request.app.ctx.agent, request.app.ctx.understanding)
-        except BadTurn as error:
-            return _problem(error.status, error.code, str(error), field=error.field)
-        except DialogueError as error:
-            logger.error("turn failed code=%s reason=%s", error.code, error)
-            return _problem(error.status, error.code, str(error))
-        except Exception:
-            logger.exception("turn failed")
-            return _problem(500, "dialogue_failed", "the turn failed; the log says why")
-        return response.raw(ujson.dumps(body).encode(), content_type="application/json")
+    async def _to_its_end(self, work: Coroutine[Any, Any, dict[str, Any]]) -> HTTPResponse:
+        # A client that hangs up must not leave half a turn behind: it runs to its end.
+        task = asyncio.create_task(_answer(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+
+async def _turn(request: Request) -> dict[str, Any]:
+    turn = read_turn(request.body)
+    return await take_turn(turn, request.app.ctx.agent, request.app.ctx.understanding)
+
+
+async def _hand_back(request: Request) -> dict[str, Any]:
+    hand_back = read_hand_back(request.body)
+    return await take_hand_back(hand_back, request.app.ctx.agent, SilentOutput())
+
+
+async def _answer(work: Coroutine[Any, Any, dict[str, Any]]) -> HTTPResponse:
+    try:
+        body = await work
+    except BadTurn as error:
+        return _problem(error.status, error.code, str(error), field=error.field)
+    except DialogueError as error:
+        logger.error("turn failed code=%s reason=%s", error.code, error)
+        return _problem(error.status, error.code, str(error))
+    except Exception:
+        logger.exception("turn failed")
+        return _problem(500, "dialogue_failed", "the turn failed; the log says why")
+    return response.raw(ujson.dumps(body).encode(), content_type="application/json")
 
 
 async def take_turn(

@@ -5,7 +5,8 @@ Overrides of MessageProcessor:
 - `_run_action` lets failures through. Rasa logs them and goes on, so that the customer gets half an
   answer, and the half-made turn is saved.
 - `handle_message` drops the live tracker when a turn fails, so that a retry starts cleanly.
-And one addition: an offer of a person stands for one message, see `_expire_offer`.
+And two additions: an offer of a person stands for one message, see `_expire_offer`, and what a
+person's hand-back changed wears off, see `hand_back_events.py`.
 """
 
 import logging
@@ -33,6 +34,7 @@ from rasa.utils.common import TempDirectoryPath, get_temp_dir_name
 from bot.dialogue.conversation import Conversation
 from bot.dialogue.errors import NoDialogueModel, RunawayTurn
 from bot.dialogue.graph_runner import OrderedGraphRunner
+from bot.dialogue.hand_back_events import count_rest, note_waiting
 from bot.dialogue.prediction_cache import PredictionCache, policies_of
 from bot.dialogue.tracker_store import TurnTrackerStore
 
@@ -79,12 +81,15 @@ class TurnProcessor(MessageProcessor):
         tracker: DialogueStateTracker = await self.get_tracker(message.sender_id)
         channel = message.output_channel
         await self._update_tracker_session(tracker, channel, message.metadata)
-        offered = tracker.get_slot("handoff") == "offered"
+        for event in note_waiting(tracker, message.metadata):
+            tracker.update(event, self.domain)
         await self._handle_message_with_tracker(message, tracker)
         tracker = await self.run_action_extract_slots(channel, tracker)
         await self._run_prediction_loop(channel, tracker)
-        if offered:
+        if tracker.get_slot("handoff") == "offered":
             self._expire_offer(conversation)
+        for event in count_rest(tracker):
+            tracker.update(event, self.domain)
         return conversation
 
     async def handle_message(self, message: UserMessage) -> list[dict[str, Any]] | None:

@@ -24,6 +24,26 @@ class TurnRequest:
 
 def read_turn(body: bytes) -> TurnRequest:
     """Parse and check a request body. Raises BadTurn naming the field."""
+    fields = read_fields(body)
+    metadata = fields.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise BadTurn("metadata", "must be an object")
+    for name in ("literal", "waiting"):
+        if not isinstance(metadata.get(name, False), bool):
+            raise BadTurn(f"metadata.{name}", "must be true or false")
+    if not isinstance(metadata.get("channel", ""), str):
+        raise BadTurn("metadata.channel", "must be a string")
+    return TurnRequest(
+        conversation_id=read_text(fields, "conversation_id", LONGEST_ID),
+        message_id=read_text(fields, "message_id", LONGEST_ID),
+        text=read_text(fields, "text", LONGEST_TEXT),
+        literal=metadata.get("literal", False),
+        metadata=metadata,
+    )
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request body. Raises BadTurn."""
     if len(body) > LONGEST_BODY:
         raise BadTurn("body", f"is longer than {LONGEST_BODY} bytes", status=413)
     try:
@@ -32,24 +52,11 @@ def read_turn(body: bytes) -> TurnRequest:
         raise BadTurn("body", "is not JSON") from None
     if not isinstance(fields, dict):
         raise BadTurn("body", "must be a JSON object")
-    metadata = fields.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise BadTurn("metadata", "must be an object")
-    literal = metadata.get("literal", False)
-    if not isinstance(literal, bool):
-        raise BadTurn("metadata.literal", "must be true or false")
-    if not isinstance(metadata.get("channel", ""), str):
-        raise BadTurn("metadata.channel", "must be a string")
-    return TurnRequest(
-        conversation_id=_text(fields, "conversation_id", LONGEST_ID),
-        message_id=_text(fields, "message_id", LONGEST_ID),
-        text=_text(fields, "text", LONGEST_TEXT),
-        literal=literal,
-        metadata=metadata,
-    )
+    return fields
 
 
-def _text(fields: dict[str, Any], name: str, longest: int) -> str:
+def read_text(fields: dict[str, Any], name: str, longest: int) -> str:
+    """A field that must be a text with something in it. Raises BadTurn."""
     if name not in fields:
         raise BadTurn(name, "is missing")
     value = fields[name]

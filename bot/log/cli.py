@@ -2,21 +2,16 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import SQLAlchemyError
 
-from bot.errors import ConversationMissing, LogMissing, StorageError
+from bot.errors import ConversationMissing
 from bot.log import reader, store
-from bot.log.database import open_engine, sqlite_path
 from bot.log.export import as_json, write_jsonl, write_rasa
-from bot.settings import Settings
+from bot.log.opened import opened_log
 from bot.world import sortable_id, utc_now
 
 
@@ -33,7 +28,7 @@ def log() -> None:
 @click.option("--json", "as_json_", is_flag=True, help="One JSON object a line.")
 def show(conversation: str | None, last: int, as_json_: bool) -> None:
     """Show the last turns, of one CONVERSATION or of all."""
-    with _log() as connection:
+    with opened_log() as connection:
         turns = deque(reader.turns(connection, conversation_id=conversation), maxlen=last)
     if conversation is not None and not turns:
         raise ConversationMissing(conversation)
@@ -66,7 +61,7 @@ def export(format_: str, out: Path, since: datetime | None, as_json_: bool) -> N
     write = write_rasa if format_ == "rasa" else write_jsonl
     moment = since.replace(tzinfo=UTC) if since is not None else None
     try:
-        with _log() as connection, out.open("w", encoding="utf-8") as file:
+        with opened_log() as connection, out.open("w", encoding="utf-8") as file:
             count = write(reader.turns(connection, since=moment), file)
     except OSError as error:
         raise click.ClickException(f"--out {out}: {error.strerror}; name a writable file") from None
@@ -81,7 +76,7 @@ def export(format_: str, out: Path, since: datetime | None, as_json_: bool) -> N
 @click.option("--json", "as_json_", is_flag=True, help="Print the result as JSON.")
 def erase(conversation: str, as_json_: bool) -> None:
     """Remove a CONVERSATION from the log; only the fact that it was erased stays."""
-    with _log(writer=True) as connection:
+    with opened_log(writer=True) as connection:
         count = store.erase(
             connection,
             conversation_id=conversation,
@@ -95,25 +90,6 @@ def erase(conversation: str, as_json_: bool) -> None:
         click.echo(json.dumps({"conversation_id": conversation, "messages": count}))
     else:
         click.echo(f"erased {conversation}: {count} messages and their turns")
-
-
-@contextmanager
-def _log(*, writer: bool = False) -> Iterator[Connection]:
-    """A connection to the log of the settings; raises LogMissing when there is none."""
-    url = Settings().database_url
-    path = sqlite_path(url)
-    if path is not None and not path.exists():
-        raise LogMissing(str(path))
-    engine = open_engine(url, writer=writer)
-    try:
-        with engine.begin() as connection:
-            if not inspect(connection).has_table("turn"):
-                raise LogMissing(engine.url.render_as_string(hide_password=True))
-            yield connection
-    except SQLAlchemyError as error:
-        raise StorageError(str(getattr(error, "orig", error)).splitlines()[0]) from error
-    finally:
-        engine.dispose()
 
 
 def _paragraph(turn: dict[str, Any]) -> str:

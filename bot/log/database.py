@@ -15,6 +15,13 @@ from bot.errors import DatabaseUrlError, StorageError
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUSY_TIMEOUT_S = 15
+# For PostgreSQL: a server that vanishes without a word is noticed within half a minute.
+PATIENCE: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "tcp_user_timeout": 20_000,
+}
 # Any fixed number: all gateways on one PostgreSQL database take the same advisory lock.
 UPGRADE_LOCK = 0x6B656675
 
@@ -30,13 +37,7 @@ def open_engine(url: str, *, writer: bool = False) -> Engine:
             url,
             json_serializer=_dump,
             pool_pre_ping=not writer,
-            # A server that vanishes without a word is noticed within half a minute.
-            connect_args={
-                "connect_timeout": 10,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "tcp_user_timeout": 20_000,
-            },
+            connect_args=PATIENCE,
         )
     engine = create_engine(
         url,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.errors import StorageError
@@ -17,6 +17,7 @@ T = TypeVar("T")
 _conversation = tables.conversation
 _message = tables.message
 _turn = tables.turn
+_CONVERSATION = select(_conversation).where(_conversation.c.id == bindparam("conversation"))
 
 
 class Reader:
@@ -57,14 +58,36 @@ def messages_after(
     return status, [dict(row) for row in rows.mappings()]
 
 
-def accepted_unanswered(connection: Connection) -> list[Accepted]:
-    """What was promised an answer and has none, oldest first within each conversation."""
-    rows = connection.execute(
+def conversation(connection: Connection, *, conversation_id: str) -> dict[str, Any] | None:
+    """A conversation's row; None when there is none."""
+    row = connection.execute(_CONVERSATION, {"conversation": conversation_id}).mappings()
+    found = row.one_or_none()
+    return None if found is None else dict(found)
+
+
+def accepted_unanswered(
+    connection: Connection,
+    *,
+    conversation_id: str | None = None,
+    through: int | None = None,
+    before: datetime | None = None,
+) -> list[Accepted]:
+    """What was promised an answer and has none, oldest first within each conversation.
+
+    Of one conversation and up to the sequence number `through`, or of all and accepted `before`.
+    """
+    query = (
         select(_message, _conversation.c.status)
         .join(_conversation, _conversation.c.id == _message.c.conversation_id)
         .where(_message.c.state == "accepted")
         .order_by(_message.c.conversation_id, _message.c.seq)
     )
+    if conversation_id is not None:
+        query = query.where(_message.c.conversation_id == conversation_id)
+    if through is not None:
+        query = query.where(_message.c.seq <= through)
+    if before is not None:
+        query = query.where(_message.c.created_at < before)
     return [
         Accepted(
             id=row.id,
@@ -74,13 +97,14 @@ def accepted_unanswered(connection: Connection) -> list[Accepted]:
                 account=row.account,
                 message_id=row.message_id,
                 text=row.text,
+                attachments=tuple(row.attachments or ()),
             ),
             seq=row.seq,
             status=row.status,
             state="accepted",
             created_at=row.created_at,
         )
-        for row in rows
+        for row in connection.execute(query)
     ]
 
 
@@ -104,22 +128,22 @@ def finished(connection: Connection, *, message_row: str) -> Finished | None:
     return Finished(turn_id=row.turn_id, state=row.state, replies=replies)
 
 
-def offered_payloads(connection: Connection, *, conversation_id: str) -> set[str]:
-    """The button payloads of the bot's last words in the conversation."""
+def offered_buttons(connection: Connection, *, conversation_id: str) -> list[dict[str, Any]]:
+    """The buttons under the bot's last words in the conversation, in their order."""
     last = connection.execute(
         select(_message.c.turn_id)
-        .where(_message.c.conversation_id == conversation_id, _message.c.direction == "out")
+        .where(_message.c.conversation_id == conversation_id, _message.c.author == "bot")
         .order_by(_message.c.seq.desc())
         .limit(1)
     ).scalar_one_or_none()
     if last is None:
-        return set()
-    return {
-        button["payload"]
+        return []
+    return [
+        button
         for reply in connection.execute(replies_of(last))
         for button in reply.buttons or ()
         if isinstance(button.get("payload"), str)
-    }
+    ]
 
 
 def turns(

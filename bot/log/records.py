@@ -6,17 +6,38 @@ from typing import Any, Literal
 
 Status = Literal["bot", "waiting", "agent", "closed"]
 State = Literal["accepted", "answered", "failed", "sent"]
+Author = Literal["customer", "bot", "agent", "system"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A conversation to open: of an account on a channel, its own where `account` is its id."""
+
+    id: str
+    channel: str
+    account: str
+    # The company's own id of the customer, only where the identity was proven.
+    customer_id: str | None = None
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
-    """A customer's message as a channel hands it in."""
+    """A customer's message as a channel hands it in.
+
+    An attachment has `kind` (image, file, audio, video, location, contact) and, where known,
+    `name`, `content_type`, `size` in bytes, `id` of our stored file, the platform's own
+    `reference`, `text`.
+    The text is empty only where there are attachments. `nonce` is good for one message.
+    """
 
     conversation_id: str
     channel: str
     account: str
     message_id: str
     text: str
+    attachments: tuple[dict[str, Any], ...] = ()
+    nonce: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +56,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One message of the bot to the customer."""
+    """One message to the customer: of the bot, an agent or the system."""
 
     id: str
     text: str | None = None
     buttons: list[dict[str, Any]] | None = None
     extra: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
+    author: Author = "bot"
+    agent_id: str | None = None
+    attachments: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +99,20 @@ class Finish:
     turn: TurnRecord
     replies: list[Reply]
     handoff_reason: str | None = None
+    # Of the button that was pressed, for who reads the conversation.
+    title: str | None = None
+    attachments: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """Messages to a customer: of a turn, or else of an agent or the system."""
+
+    conversation_id: str
+    replies: list[Reply]
+    turn_id: str | None = None
+    # The same ids may be said again, by a client that does not know whether it was heard.
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,15 +10,16 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     insert,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.log import tables
+from bot.log import nonces, tables
 from bot.log.reader import finished
-from bot.log.records import Accepted, Finish, Finished, Inbound, Status
+from bot.log.records import Accepted, Finish, Finished, Inbound, Opening, Speech, Status
 
 _conversation = tables.conversation
 _message = tables.message
@@ -33,15 +34,32 @@ _TAKE_SEQ = (
         updated_at=bindparam("now"),
     )
 )
-_TAKE_SEQ_INBOUND = _TAKE_SEQ.values(
-    # Who writes again opens a closed conversation again.
-    status=case((_conversation.c.status == "closed", "bot"), else_=_conversation.c.status)
-).returning(_conversation.c.last_seq, _conversation.c.status)
-_TAKE_SEQ_OUTBOUND = _TAKE_SEQ.returning(_conversation.c.last_seq)
+_TAKE_SEQ_INBOUND = (
+    _TAKE_SEQ.where(
+        # A message that is there already changes nothing, least of all a closed conversation.
+        ~exists().where(
+            _message.c.channel == bindparam("its_channel"),
+            _message.c.account == bindparam("its_account"),
+            _message.c.message_id == bindparam("its_id"),
+        )
+    )
+    .values(
+        # Who writes again opens a closed conversation again.
+        status=case((_conversation.c.status == "closed", "bot"), else_=_conversation.c.status),
+        last_inbound_at=bindparam("now"),
+    )
+    .returning(_conversation.c.last_seq, _conversation.c.status)
+)
+_TAKE_SEQ_OUTBOUND = _TAKE_SEQ.returning(
+    _conversation.c.last_seq,
+    _conversation.c.channel,
+    _conversation.c.account,
+    _conversation.c.status,
+)
 _HAND_OFF = (
     update(_conversation)
     .where(_conversation.c.id == bindparam("conversation"), _conversation.c.status == "bot")
-    .values(status="waiting", handoff_reason=bindparam("reason"))
+    .values(status="waiting", handoff_reason=bindparam("reason"), waiting_since=bindparam("now"))
 )
 
 
@@ -57,37 +75,48 @@ def _insert_new(table: Table) -> dict[str, Executable]:
 
 _ADD_MESSAGE = _insert_new(_message)
 _ADD_CONVERSATION = _insert_new(_conversation)
+_ADD_OUTBOX = insert(tables.outbox)
 _ADD_REPLIES = insert(_message)
 _ADD_TURN = insert(_turn)
 _SETTLE = (
     update(_message)
     .where(_message.c.id == bindparam("row"), _message.c.state == "accepted")
-    .values(state=bindparam("to"), text=bindparam("redacted"), turn_id=bindparam("turn"))
+    .values(
+        state=bindparam("to"),
+        text=bindparam("redacted"),
+        turn_id=bindparam("turn"),
+        metadata=bindparam("about"),
+        attachments=bindparam("files"),
+    )
 )
-_EARLIER = select(
-    _message.c.id,
-    _message.c.conversation_id,
-    _message.c.seq,
-    _message.c.state,
-    _message.c.text_hash,
-    _message.c.created_at,
-).where(
-    _message.c.channel == bindparam("channel"),
-    _message.c.account == bindparam("account"),
-    _message.c.message_id == bindparam("message_id"),
+_EARLIER = (
+    select(
+        _message.c.id,
+        _message.c.seq,
+        _message.c.state,
+        _message.c.text_hash,
+        _message.c.created_at,
+        _conversation.c.status,
+    )
+    .join(_conversation, _conversation.c.id == _message.c.conversation_id)
+    .where(
+        _message.c.channel == bindparam("its_channel"),
+        _message.c.account == bindparam("its_account"),
+        _message.c.message_id == bindparam("its_id"),
+    )
 )
 
 
-def open_conversation(
-    connection: Connection, *, id_: str, channel: str, account: str, now: datetime
-) -> str:
-    """The id of the conversation of `account` on `channel`, new or as it was."""
+def open_conversation(connection: Connection, *, conversation: Opening, now: datetime) -> str:
+    """The id of the conversation of its account on its channel, new or as it was."""
     added = connection.execute(
         _ADD_CONVERSATION[connection.dialect.name],
         {
-            "id": id_,
-            "channel": channel,
-            "account": account,
+            "id": conversation.id,
+            "channel": conversation.channel,
+            "account": conversation.account,
+            "customer_id": conversation.customer_id,
+            "locale": conversation.locale,
             "status": "bot",
             "last_seq": 0,
             "created_at": now,
@@ -95,11 +124,12 @@ def open_conversation(
         },
     )
     if added.rowcount:
-        return id_
+        return conversation.id
     return str(
         connection.execute(
             select(_conversation.c.id).where(
-                _conversation.c.channel == channel, _conversation.c.account == account
+                _conversation.c.channel == conversation.channel,
+                _conversation.c.account == conversation.account,
             )
         ).scalar_one()
     )
@@ -108,12 +138,24 @@ def open_conversation(
 def accept(
     connection: Connection, *, inbound: Inbound, id_: str, text_hash: str, now: datetime
 ) -> Accepted | None:
-    """Keep an inbound message, once; None when there is no such conversation."""
+    """Keep an inbound message, once; None when there is no such conversation.
+
+    Raises RequestError (401) when its nonce was used: nothing of the message is kept.
+    """
+    if inbound.nonce is not None:
+        nonces.use(connection, channel=inbound.channel, key=inbound.nonce, now=now)
+    identity = {
+        "its_channel": inbound.channel,
+        "its_account": inbound.account,
+        "its_id": inbound.message_id,
+    }
     taken = connection.execute(
-        _TAKE_SEQ_INBOUND, {"conversation": inbound.conversation_id, "count": 1, "now": now}
+        _TAKE_SEQ_INBOUND,
+        {"conversation": inbound.conversation_id, "count": 1, "now": now} | identity,
     ).one_or_none()
     if taken is None:
-        return None
+        row = connection.execute(_EARLIER, identity).one_or_none()
+        return None if row is None else _repeated(row, inbound, text_hash)
     seq, status = taken
     added = connection.execute(
         _ADD_MESSAGE[connection.dialect.name],
@@ -122,11 +164,13 @@ def accept(
             "conversation_id": inbound.conversation_id,
             "seq": seq,
             "direction": "in",
+            "author": "customer",
             "channel": inbound.channel,
             "account": inbound.account,
             "message_id": inbound.message_id,
             "text": inbound.text,
             "text_hash": text_hash,
+            "attachments": list(inbound.attachments) or None,
             "state": "accepted",
             "created_at": now,
         },
@@ -135,22 +179,19 @@ def accept(
         return Accepted(
             id=id_, inbound=inbound, seq=seq, status=status, state="accepted", created_at=now
         )
+    # Another gateway took the same message in at the same moment.
     connection.execute(
         _TAKE_SEQ_OUTBOUND, {"conversation": inbound.conversation_id, "count": -1, "now": now}
     )
-    row = connection.execute(
-        _EARLIER,
-        {
-            "channel": inbound.channel,
-            "account": inbound.account,
-            "message_id": inbound.message_id,
-        },
-    ).one()
+    return _repeated(connection.execute(_EARLIER, identity).one(), inbound, text_hash)
+
+
+def _repeated(row: Any, inbound: Inbound, text_hash: str) -> Accepted:
     return Accepted(
         id=row.id,
         inbound=inbound,
         seq=row.seq,
-        status=status,
+        status=row.status,
         state=row.state,
         created_at=row.created_at,
         duplicate=True,
@@ -158,26 +199,30 @@ def accept(
     )
 
 
-def finish(connection: Connection, *, work: Finish, now: datetime) -> Finished | None:
+def finish(
+    connection: Connection, *, work: Finish, sending: frozenset[str], now: datetime
+) -> Finished | None:
     """Commit a turn, once: the turn's row, the replies' rows and the inbound message's state.
 
-    A turn that had been committed before gives the earlier replies; None when the conversation was
-    erased meanwhile.
+    Replies on a channel in `sending` also get a row in the outbox. A turn that had been committed
+    before gives the earlier replies; None when the conversation was erased meanwhile.
     """
     accepted = work.accepted
     inbound = accepted.inbound
+    turn = work.turn
     settled = connection.execute(
         _SETTLE,
         {
             "row": accepted.id,
             "to": work.state,
-            "redacted": work.turn.text,
-            "turn": work.turn.id,
+            "redacted": turn.text,
+            "turn": turn.id,
+            "about": None if work.title is None else {"title": work.title},
+            "files": work.attachments or list(inbound.attachments) or None,
         },
     )
     if not settled.rowcount:
         return finished(connection, message_row=accepted.id)
-    turn = work.turn
     connection.execute(
         _ADD_TURN,
         {
@@ -202,52 +247,107 @@ def finish(connection: Connection, *, work: Finish, now: datetime) -> Finished |
             "created_at": now,
         },
     )
-    rows: list[dict[str, Any]] = []
-    if work.replies:
-        last_seq = connection.execute(
-            _TAKE_SEQ_OUTBOUND,
-            {
-                "conversation": inbound.conversation_id,
-                "count": len(work.replies),
-                "now": now,
-            },
-        ).scalar_one()
-        first_seq = last_seq - len(work.replies) + 1
-        rows = [
-            {
-                "id": reply.id,
-                "conversation_id": inbound.conversation_id,
-                "seq": first_seq + position,
-                "direction": "out",
-                "channel": inbound.channel,
-                "account": inbound.account,
-                "message_id": None,
-                "text": reply.text,
-                "buttons": reply.buttons,
-                "extra": reply.extra,
-                "metadata": reply.metadata,
-                "state": "sent",
-                "turn_id": turn.id,
-                "created_at": now,
-            }
-            for position, reply in enumerate(work.replies)
-        ]
-        connection.execute(_ADD_REPLIES, rows)
+    rows = say(
+        connection,
+        speech=Speech(
+            conversation_id=inbound.conversation_id,
+            replies=work.replies,
+            turn_id=turn.id,
+        ),
+        sending=sending,
+        now=now,
+    )
     if work.handoff_reason is not None:
         connection.execute(
-            _HAND_OFF, {"conversation": inbound.conversation_id, "reason": work.handoff_reason}
+            _HAND_OFF,
+            {
+                "conversation": inbound.conversation_id,
+                "reason": work.handoff_reason,
+                "now": now,
+            },
         )
-    return Finished(turn_id=turn.id, state=work.state, replies=rows)
+    return Finished(turn_id=turn.id, state=work.state, replies=rows or [])
+
+
+def say(
+    connection: Connection, *, speech: Speech, sending: frozenset[str], now: datetime
+) -> list[dict[str, Any]] | None:
+    """Add messages to the customer; None when there is no such conversation.
+
+    Repeating what was said under the same id gives the earlier rows and says nothing again.
+    """
+    if not speech.replies:
+        return []
+    if speech.repeatable:
+        earlier = connection.execute(
+            select(_message)
+            .where(
+                _message.c.id.in_([reply.id for reply in speech.replies]),
+                _message.c.conversation_id == speech.conversation_id,
+            )
+            .order_by(_message.c.seq)
+        )
+        if said := [dict(row) for row in earlier.mappings()]:
+            return said
+    taken = connection.execute(
+        _TAKE_SEQ_OUTBOUND,
+        {"conversation": speech.conversation_id, "count": len(speech.replies), "now": now},
+    ).one_or_none()
+    if taken is None:
+        return None
+    if speech.turn_id is not None and taken.status == "agent":
+        # An agent has come while the bot was at it: the turn is on record, its words are not said.
+        connection.execute(
+            _TAKE_SEQ_OUTBOUND,
+            {"conversation": speech.conversation_id, "count": -len(speech.replies), "now": now},
+        )
+        return []
+    first_seq = taken.last_seq - len(speech.replies) + 1
+    rows: list[dict[str, Any]] = [
+        {
+            "id": reply.id,
+            "conversation_id": speech.conversation_id,
+            "seq": first_seq + position,
+            "direction": "out",
+            "author": reply.author,
+            "agent_id": reply.agent_id,
+            "channel": taken.channel,
+            "account": taken.account,
+            "message_id": None,
+            "text": reply.text,
+            "buttons": reply.buttons,
+            "extra": reply.extra,
+            "attachments": reply.attachments,
+            "metadata": reply.metadata,
+            "state": "sent",
+            "turn_id": speech.turn_id,
+            "created_at": now,
+        }
+        for position, reply in enumerate(speech.replies)
+    ]
+    connection.execute(_ADD_REPLIES, rows)
+    if taken.channel in sending:
+        connection.execute(
+            _ADD_OUTBOX,
+            [
+                {key: row[key] for key in ("id", "conversation_id", "channel", "account", "seq")}
+                | {"state": "queued", "attempts": 0, "next_at": now, "created_at": now}
+                for row in rows
+            ],
+        )
+    return rows
 
 
 def set_status(
     connection: Connection, *, conversation_id: str, status: Status, now: datetime
 ) -> bool:
     """Hand a conversation to `bot`, `agent` and so on; False when there is none."""
+    values: dict[str, Any] = {"status": status, "updated_at": now}
+    if status == "waiting":
+        # The queue goes by it.
+        values["waiting_since"] = now
     changed = connection.execute(
-        update(_conversation)
-        .where(_conversation.c.id == conversation_id)
-        .values(status=status, updated_at=now)
+        update(_conversation).where(_conversation.c.id == conversation_id).values(values)
     )
     return bool(changed.rowcount)
 
@@ -265,15 +365,34 @@ def erase(
     gone = connection.execute(delete(_conversation).where(_conversation.c.id == conversation_id))
     if not gone.rowcount:
         return None
+    audit(
+        connection,
+        id_=audit_id,
+        who=(actor, "erase", conversation_id),
+        detail={"messages": messages},
+        now=now,
+    )
+    return messages
+
+
+def audit(
+    connection: Connection,
+    *,
+    id_: str,
+    who: tuple[str, str, str],
+    detail: dict[str, Any] | None,
+    now: datetime,
+) -> None:
+    """Keep `who` = (actor, action, target) for good."""
+    actor, action, target = who
     connection.execute(
         insert(tables.audit),
         {
-            "id": audit_id,
+            "id": id_,
             "actor": actor,
-            "action": "erase",
-            "target": conversation_id,
-            "detail": {"messages": messages},
+            "action": action,
+            "target": target,
+            "detail": detail,
             "created_at": now,
         },
     )
-    return messages

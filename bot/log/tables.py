@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -67,8 +68,31 @@ conversation = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    # The company's own id of the customer, when the identity was proven; NULL for everyone else.
+    Column("customer_id", Text, index=True),
+    Column("locale", Text),
+    # Platforms close their window so long after the customer's last message.
+    Column("last_inbound_at", UtcDateTime),
+    Column("agent_id", Text),
+    Column("waiting_since", UtcDateTime),
+    Column("taken_at", UtcDateTime),
+    Column("handed_back_at", UtcDateTime),
+    Column("outcome", Text),
+    # The position that a waiting customer was told last, and when; NULL until then.
+    Column("queue_told", Integer),
+    Column("queue_told_at", UtcDateTime),
+    # The hand-back that the dialogue is still to learn of.
+    Column("hand_back_id", Text),
     UniqueConstraint("channel", "account"),
     CheckConstraint("status IN ('bot', 'waiting', 'agent', 'closed')", name="status"),
+)
+# The queue and the agents' lists: what is with the bot or closed is not in it.
+Index(
+    "conversation_open",
+    conversation.c.status,
+    conversation.c.waiting_since,
+    sqlite_where=conversation.c.status.in_(["waiting", "agent"]),
+    postgresql_where=conversation.c.status.in_(["waiting", "agent"]),
 )
 
 message = Table(
@@ -78,6 +102,9 @@ message = Table(
     _conversation_key(),
     Column("seq", BigInteger, nullable=False),
     Column("direction", Text, nullable=False),
+    # customer, bot, agent or system.
+    Column("author", Text, nullable=False, server_default="bot"),
+    Column("agent_id", Text),
     Column("channel", Text, nullable=False),
     Column("account", Text, nullable=False),
     # The sender's own id; NULL for what the bot says.
@@ -89,6 +116,7 @@ message = Table(
     Column("buttons", Json),
     # Image and custom payload of a reply.
     Column("extra", Json),
+    Column("attachments", Json),
     Column("metadata", Json),
     Column("state", Text, nullable=False),
     Column("turn_id", Text),
@@ -157,26 +185,79 @@ feedback = Table(
     Column("id", Text, primary_key=True),
     _conversation_key(),
     Column("turn_id", Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True),
+    # thumb: 1 or -1 for a turn; rating: 1 to 5 for the conversation.
+    Column("kind", Text, nullable=False, server_default="thumb"),
     Column("score", Integer, nullable=False),
     Column("comment", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Index("feedback_conversation", "conversation_id"),
 )
 
+# What a messaging platform still has to be given: a row for each outgoing message, under its id.
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Text, ForeignKey("message.id", ondelete="CASCADE"), primary_key=True),
     _conversation_key(),
     Column("channel", Text, nullable=False),
-    Column("payload", Json, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_at", UtcDateTime),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("claimed_until", UtcDateTime),
+    Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
     CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state"),
-    Index("outbox_conversation", "conversation_id"),
-    Index("outbox_due", "state", "next_at"),
+)
+Index(
+    "outbox_queued",
+    outbox.c.conversation_id,
+    outbox.c.seq,
+    sqlite_where=outbox.c.state == "queued",
+    postgresql_where=outbox.c.state == "queued",
+)
+Index(
+    "outbox_due",
+    outbox.c.next_at,
+    sqlite_where=outbox.c.state == "queued",
+    postgresql_where=outbox.c.state == "queued",
+)
+Index("outbox_state", outbox.c.state, outbox.c.created_at)
+
+file = Table(
+    "file",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _conversation_key(),
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    # bytes
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("file_conversation", "conversation_id"),
+)
+
+# Signatures of signed requests that were used: a second use is a replay.
+nonce = Table(
+    "nonce",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+# Of platforms that keep a list of messages and only say that there is something new in it.
+channel_cursor = Table(
+    "channel_cursor",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    # Of the notice that is still open: both NULL when all was read.
+    Column("token", Text),
+    Column("noted_at", UtcDateTime),
 )
 
 agent = Table(
@@ -185,6 +266,10 @@ agent = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
+    # SHA-256 of the token, in hex: the token itself is shown once and kept nowhere.
+    Column("token_hash", Text, unique=True),
+    Column("state", Text),
+    Column("disabled_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
 )
 

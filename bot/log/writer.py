@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from bot.errors import StorageError
+from bot.errors import NotStorable, StorageError
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# PostgreSQL's word for two transactions that wait for each other, and for one that came too late.
+_COLLIDED = ("40P01", "40001")
+_TRIES = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +59,8 @@ class Writer:
     ) -> asyncio.Future[T]:
         """Queue a unit; the future resolves once it is on disk, after `then` ran on the loop.
 
-        The future raises StorageError when the database did not take it, or what the unit raised.
+        The future raises StorageError when the database did not take it, NotStorable when it never
+        will, or what the unit raised.
         """
         assert self._loop is not None
         done: asyncio.Future[T] = self._loop.create_future()
@@ -91,10 +96,13 @@ class Writer:
                 if connection is None:
                     connection = self._engine.connect()
                 outcomes = _commit(connection, batch)
-            except SQLAlchemyError as error:
-                logger.warning("write failed", extra={"units": len(batch), "error": str(error)})
-                outcomes = [StorageError(str(getattr(error, "orig", error)).splitlines()[0])] * len(
-                    batch
+            except Exception as error:
+                # Whatever it is, who waits must hear of it and the thread must go on.
+                outcomes = [_unreachable(error)] * len(batch)
+            failed = [one for one in outcomes if isinstance(one, StorageError)]
+            if failed:
+                logger.warning(
+                    "write failed", extra={"units": len(failed), "error": failed[0].reason}
                 )
                 _discard(connection)
                 connection = None
@@ -107,24 +115,54 @@ def _commit(connection: Connection, batch: list[_Work]) -> list[Any]:
     try:
         with connection.begin():
             return [work.unit(connection) for work in batch]
-    except SQLAlchemyError:
-        if len(batch) == 1:
-            raise
     except Exception as error:
-        if len(batch) == 1:
-            return [error]
+        if len(batch) == 1 and not _collided(error):
+            return [_failure(error)]
+    if connection.dialect.name == "postgresql":
+        # A transaction each: one that held the rows of several conversations could wait for
+        # another gateway that waits for it.
+        return _each_alone(connection, batch)
     with connection.begin():
-        return [_alone(connection, work) for work in batch]
+        return [_alone(connection, work, connection.begin_nested) for work in batch]
 
 
-def _alone(connection: Connection, work: _Work) -> Any:
-    try:
-        with connection.begin_nested():
-            return work.unit(connection)
-    except SQLAlchemyError as error:
-        return StorageError(str(getattr(error, "orig", error)).splitlines()[0])
-    except Exception as error:
+def _each_alone(connection: Connection, batch: list[_Work]) -> list[Any]:
+    outcomes: list[Any] = []
+    for work in batch:
+        outcomes.append(_alone(connection, work, connection.begin))
+        if connection.invalidated:
+            # The server is gone: the rest need not wait for it one by one.
+            return outcomes + [outcomes[-1]] * (len(batch) - len(outcomes))
+    return outcomes
+
+
+def _alone(connection: Connection, work: _Work, begin: Callable[[], Any]) -> Any:
+    for attempt in range(_TRIES):
+        try:
+            with begin():
+                return work.unit(connection)
+        except Exception as error:
+            if not _collided(error) or attempt == _TRIES - 1:
+                return _failure(error)
+    raise AssertionError("not reached")
+
+
+def _collided(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLIDED
+
+
+def _failure(error: Exception) -> Exception:
+    """What whoever waits is told: the database's errors as ours, a unit's own as they are."""
+    if not isinstance(error, SQLAlchemyError):
         return error
+    reason = (str(getattr(error, "orig", None) or error).splitlines() or ["no reason given"])[0]
+    return NotStorable(reason) if isinstance(error, DataError) else StorageError(reason)
+
+
+def _unreachable(error: Exception) -> Exception:
+    """What all are told when no connection could be had, or none of them came to its turn."""
+    failure = _failure(error)
+    return failure if isinstance(failure, StorageError) else StorageError(repr(failure))
 
 
 def _discard(connection: Connection | None) -> None:
@@ -144,6 +182,10 @@ def _deliver(batch: list[_Work], outcomes: list[Any]) -> None:
                 work.done.set_exception(outcome)
             continue
         if work.then is not None:
-            work.then(outcome)
+            try:
+                work.then(outcome)
+            except Exception:
+                # It is on disk, and the units behind it wait for their own word.
+                logger.exception("commit not followed up")
         if not work.done.done():
             work.done.set_result(outcome)

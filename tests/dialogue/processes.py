@@ -73,10 +73,10 @@ class DialogueProcess:
         except OSError:
             return 0, {}
 
-    def post(self, body: bytes) -> tuple[int, dict[str, Any]]:
+    def post(self, body: bytes, route: str = "turn") -> tuple[int, dict[str, Any]]:
         """POST a raw body to the turn channel."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/webhooks/turn/turn", data=body
+            f"http://127.0.0.1:{self.port}/webhooks/turn/{route}", data=body
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as got:
@@ -86,20 +86,39 @@ class DialogueProcess:
                 return error.code, json.load(error)
 
     def turn(
-        self, conversation_id: str, text: str, message_id: str | None = None
+        self,
+        conversation_id: str,
+        text: str,
+        message_id: str | None = None,
+        *,
+        waiting: bool = False,
     ) -> tuple[int, dict[str, Any]]:
-        """One turn."""
+        """One turn; `waiting` as the gateway says it of a customer who waits for a person."""
         body = {
             "conversation_id": conversation_id,
             "message_id": message_id or uuid.uuid4().hex,
             "text": text,
-            "metadata": {"channel": "test"},
+            "metadata": {"channel": "test", "waiting": waiting},
         }
         return self.post(json.dumps(body).encode())
 
-    def say(self, conversation_id: str, text: str, message_id: str | None = None) -> dict[str, Any]:
+    def hand_back(self, conversation_id: str, event_id: str, **fields: Any) -> dict[str, Any]:
+        """A hand-back that must succeed."""
+        body = {"conversation_id": conversation_id, "event_id": event_id, "outcome": "resolved"}
+        status, answer = self.post(json.dumps(body | fields).encode(), "hand-back")
+        assert status == 200, (answer, self.log.read_text()[-2000:])
+        return answer
+
+    def say(
+        self,
+        conversation_id: str,
+        text: str,
+        message_id: str | None = None,
+        *,
+        waiting: bool = False,
+    ) -> dict[str, Any]:
         """One turn that must succeed."""
-        status, body = self.turn(conversation_id, text, message_id)
+        status, body = self.turn(conversation_id, text, message_id, waiting=waiting)
         assert status == 200, (body, self.log.read_text()[-2000:])
         return body
 

@@ -19,6 +19,7 @@ from rasa.utils.endpoints import EndpointConfig
 
 from bot.dialogue.action_calls import ActionCalls
 from bot.dialogue.conversation_locks import ConversationLocks
+from bot.dialogue.hand_back_events import hand_back_events
 from bot.dialogue.model_files import newest_model
 from bot.dialogue.policy_states import RuleOnly, policy_states
 from bot.dialogue.tracker_store import TurnTrackerStore
@@ -69,6 +70,11 @@ async def random_trackers(
                     text, SilentOutput(), f"c{number}", parse_data=fake_parse(text)
                 )
                 conversation = await agent.processor.run_turn(message)
+                if choose.random() < 0.1:
+                    for event in hand_back_events(
+                        conversation.tracker, "resolved", {"handoff_rest": 2.0}
+                    ):
+                        conversation.tracker.update(event, agent.domain)
                 await agent.tracker_store.commit(conversation)
                 for tracker in before:
                     yield tracker

@@ -1,11 +1,15 @@
 """The log keeps each message and each turn once, on both databases."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
+from bot.errors import NotStorable, StorageError
 from bot.log import reader, store
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
@@ -125,12 +129,12 @@ async def test_what_is_unanswered_comes_back_in_order(journal: Journal) -> None:
 
 async def test_only_the_last_words_offer_payloads(journal: Journal) -> None:
     conversation = await journal.open_conversation("api")
-    assert await journal.offered_payloads(conversation) == set()
+    assert await journal.offered_buttons(conversation) == []
     await journal.finish(turn_of(await accept(journal, conversation, "1", "a")))
-    assert await journal.offered_payloads(conversation) == {"/a"}
+    assert [one["payload"] for one in await journal.offered_buttons(conversation)] == ["/a"]
     plain = [Reply(id=sortable_id(), text="hm")]
     await journal.finish(turn_of(await accept(journal, conversation, "2", "b"), replies=plain))
-    assert await journal.offered_payloads(conversation) == set()
+    assert await journal.offered_buttons(conversation) == []
 
 
 async def test_handoff_marks_a_conversation_of_the_bot_only(journal: Journal) -> None:
@@ -199,3 +203,104 @@ async def test_turns_are_read_with_their_newest_annotation(
     assert turn["annotation"]["intent"] == "affirm"
     assert turn["entities"] == [{"entity": "product", "value": "Kessel für 2 \U0001f600"}]
     assert turn["created_at"].tzinfo is not None
+
+
+async def test_content_that_cannot_be_kept_is_told_from_a_database_that_is_away(
+    journal: Journal,
+) -> None:
+    conversation = await journal.open_conversation("api")
+    accepted = await accept(journal, conversation, "1", "a")
+    bad = [Reply(id=sortable_id(), text="half of a pair \ud800")]
+    with pytest.raises(UnicodeEncodeError):
+        await journal.finish(turn_of(accepted, replies=bad))
+    if journal.shared:
+        # PostgreSQL has no NUL in texts; SQLite has.
+        with pytest.raises(NotStorable):
+            await journal.finish(turn_of(accepted, replies=[Reply(id=sortable_id(), text="\0")]))
+    assert await journal.finish(turn_of(accepted)) is not None
+
+
+async def test_a_repeated_message_leaves_its_conversation_as_it_is(journal: Journal) -> None:
+    conversation = await journal.open_conversation("api")
+    await accept(journal, conversation, "1", "a")
+    await journal.set_status(conversation, "closed")
+    before = await journal.conversation(conversation)
+    again = await accept(journal, conversation, "1", "a")
+    assert (again.duplicate, again.status) == (True, "closed")
+    assert await journal.conversation(conversation) == before
+
+
+async def test_gateways_that_wait_for_each_other_both_get_through(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    pair = [
+        Journal(
+            write_engine=open_engine(postgres_url, writer=True),
+            read_engine=open_engine(postgres_url),
+            world=World(),
+        )
+        for _ in range(2)
+    ]
+    for journal in pair:
+        journal.start()
+    rows = [await pair[0].open_conversation("api") for _ in range(2)]
+    met = threading.Barrier(2)
+
+    def close(connection: Connection, *, id_: str, first: list[bool]) -> bool:
+        closed = store.set_status(connection, conversation_id=id_, status="closed", now=utc_now())
+        if first:
+            # The first time round, each holds one row when it asks for the other's.
+            first.clear()
+            met.wait(10)
+        return closed
+
+    gate = threading.Event()
+    for journal in pair:
+        # What comes while this one runs makes up one batch.
+        journal.write(lambda connection: gate.wait(10))
+    done = [
+        journal.write(partial(close, id_=id_, first=[True] * (position == 0)))
+        for journal, ids in zip(pair, (rows, rows[::-1]), strict=True)
+        for position, id_ in enumerate(ids)
+    ]
+    gate.set()
+    assert await asyncio.gather(*done) == [True] * 4
+    for journal in pair:
+        await journal.close()
+
+
+async def test_after_a_lost_connection_writes_go_through_again(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    journal = Journal(
+        write_engine=open_engine(postgres_url, writer=True),
+        read_engine=open_engine(postgres_url),
+        world=World(),
+    )
+    journal.start()
+
+    def cut() -> None:
+        engine = open_engine(postgres_url)
+        with engine.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        engine.dispose()
+
+    conversation = await journal.open_conversation("api")
+    await asyncio.to_thread(cut)
+    # One alone is told; it was not kept.
+    with pytest.raises(StorageError):
+        await accept(journal, conversation, "1", "a")
+    assert (await accept(journal, conversation, "1", "a")).seq == 1
+    gate = threading.Event()
+    first = journal.write(lambda connection: gate.wait(10))
+    # Queued behind it, so that they make up one batch.
+    rest = [asyncio.create_task(accept(journal, conversation, str(n), "b")) for n in range(2, 6)]
+    await asyncio.to_thread(cut)
+    gate.set()
+    await first
+    # Several share a transaction: those are tried again on a new connection.
+    assert [one.seq for one in await asyncio.gather(*rest)] == [2, 3, 4, 5]
+    await journal.close()

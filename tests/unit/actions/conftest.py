@@ -14,6 +14,8 @@ from rasa_sdk.executor import CollectingDispatcher
 
 from actions.database import Database, open_database
 from actions.errors import UnderstandingError
+from actions.handoff import People
+from actions.hours import read_hours
 from actions.orders.desk import OrderDesk
 from actions.orders.seed import seed_orders
 from actions.qa.importing import Importer, read_changed
@@ -184,6 +186,12 @@ def form_tracker() -> Callable[..., Tracker]:
 @pytest.fixture
 def run() -> Callable[..., Any]:
     return run_action
+
+
+@pytest.fixture
+def people() -> People:
+    hours = read_hours(Path(__file__).parents[3] / "data" / "hours.yml")
+    return People(hours=hours, clock=lambda: NOW)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """action_answer, handing off and the fallback."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,8 +13,8 @@ from actions.qa.live import QaSearch
 
 
 @pytest.fixture
-def answer(search: QaSearch, clock) -> Answer:
-    return Answer(search, clock)
+def answer(search: QaSearch, people) -> Answer:
+    return Answer(search, people)
 
 
 async def test_a_sure_answer_carries_its_pair(answer, run, tracker) -> None:
@@ -138,35 +140,35 @@ async def test_the_same_message_gets_the_same_words(answer, run, tracker) -> Non
 
 
 async def test_an_empty_store_is_a_failure_and_not_a_crash(
-    database, embedder, clock, run, tracker
+    database, embedder, people, run, tracker
 ) -> None:
     from actions.qa.importing import Importer
 
     search = QaSearch(database, embedder, Importer(database, embedder), refresh_s=0)
-    assert (await run(Answer(search, clock), tracker("anything"))).slots["failures"] == 1
+    assert (await run(Answer(search, people), tracker("anything"))).slots["failures"] == 1
 
 
 @pytest.mark.parametrize(
     ("intent", "emotion", "failures", "reason"),
     [
         ("ask_human", "angry", 0, "asked"),
-        ("affirm", "angry", 1, "no_answer"),
+        ("affirm", "angry", 1, "low_confidence"),
         ("insult", "angry", 0, "emotion"),
         ("inform", "neutral", 2, "repeated_failure"),
     ],
 )
 async def test_the_reason_of_a_handoff(
-    clock, run, tracker, intent: str, emotion: str, failures: int, reason: str
+    people, run, tracker, intent: str, emotion: str, failures: int, reason: str
 ) -> None:
     on = tracker("x", intent, emotion=emotion, slots={"failures": failures})
-    heard = await run(HandOff(clock), on)
+    heard = await run(HandOff(people), on)
     assert heard.metadata("handoff") == {"reason": reason}
     assert "in a moment" in heard.text
 
 
-async def test_an_offer_at_the_second_failure_is_a_handoff(clock, run, tracker) -> None:
-    first = await run(OfferHandOff(clock), tracker("hm", "nlu_fallback", emotion="angry"))
-    second = await run(OfferHandOff(clock), tracker("hm", "nlu_fallback", slots={"failures": 1.0}))
+async def test_an_offer_at_the_second_failure_is_a_handoff(people, run, tracker) -> None:
+    first = await run(OfferHandOff(people), tracker("hm", "nlu_fallback", emotion="angry"))
+    second = await run(OfferHandOff(people), tracker("hm", "nlu_fallback", slots={"failures": 1.0}))
     assert first.slots == {"handoff": "offered", "failures": 1}
     assert second.metadata("handoff") == {"reason": "repeated_failure"}
 
@@ -181,6 +183,59 @@ async def test_what_may_have_been_meant_is_offered(search, run, tracker) -> None
     assert heard.slots == {"failures": 1}
 
 
-async def test_the_last_fallback_is_a_person(clock, run, tracker) -> None:
-    heard = await run(DefaultFallback(clock), tracker("hm", "nlu_fallback"))
+async def test_the_last_fallback_is_a_person(people, run, tracker) -> None:
+    heard = await run(DefaultFallback(people), tracker("hm", "nlu_fallback"))
     assert heard.metadata("handoff") == {"reason": "repeated_failure"}
+
+
+async def test_who_waits_already_is_not_announced_again(people, run, tracker) -> None:
+    on = tracker("get me a person", "ask_human", slots={"handoff": "waiting"})
+    heard = await run(HandOff(people), on)
+    assert heard.metadata("handoff") is None
+    assert "called" in heard.text
+    assert "handoff" not in heard.slots
+
+
+async def test_while_waiting_a_failure_neither_offers_nor_calls_a_person(
+    clueless, people, run, tracker
+) -> None:
+    slots = {"handoff": "waiting", "failures": 1.0}
+    heard = await run(clueless, tracker("and this?", "out_of_scope", emotion="angry", slots=slots))
+    offer = await run(
+        OfferHandOff(people), tracker("rubbish!", "insult", emotion="angry", slots=slots)
+    )
+    for said in (heard, offer):
+        assert said.metadata("handoff") is None
+        assert said.payloads == []
+        assert "handoff" not in said.slots
+
+
+@pytest.mark.parametrize("emotion", ["angry", "neutral"])
+@pytest.mark.parametrize("failures", [0.0, 1.0])
+async def test_after_a_hand_back_the_bot_calls_nobody_by_itself(
+    clueless, people, run, tracker, emotion: str, failures: float
+) -> None:
+    slots = {"handoff_rest": 3.0, "failures": failures}
+    on = tracker("and this?", "out_of_scope", emotion=emotion, slots=slots)
+    for action in (clueless, OfferHandOff(people), DefaultFallback(people)):
+        heard = await run(action, on)
+        assert heard.metadata("handoff") is None
+        assert heard.payloads == ["/ask_human"]
+        assert heard.slots.get("handoff") is None
+
+
+async def test_after_a_hand_back_a_person_can_be_asked_for(people, run, tracker) -> None:
+    heard = await run(HandOff(people), tracker("x", "ask_human", slots={"handoff_rest": 3.0}))
+    assert heard.metadata("handoff") == {"reason": "asked"}
+
+
+async def test_outside_opening_hours_the_return_is_named(people, run, tracker) -> None:
+    night = replace(people, clock=lambda: datetime(2026, 6, 17, 22, 0, tzinfo=UTC))
+    on = tracker("get me a person", "ask_human")
+    waits = await run(HandOff(night), on)
+    stays = await run(HandOff(replace(night, wait_when_closed=False)), on)
+    assert "tomorrow at 8:00 (UK time)" in waits.text
+    assert "tomorrow at 8:00 (UK time)" in stays.text
+    assert waits.metadata("handoff") == {"reason": "asked"}
+    assert stays.metadata("handoff") is None
+    assert "handoff" not in stays.slots

@@ -12,8 +12,8 @@ def forms(desk):
 
 
 @pytest.fixture
-def jobs(desk):
-    return {action.name(): action for action in order_actions(desk)}
+def jobs(desk, people):
+    return {action.name(): action for action in order_actions(desk, people)}
 
 
 async def test_a_number_is_normalised(forms, run, form_tracker) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from actions.clock import people_are_in, working_days_after
+from actions.clock import working_days_after
 from actions.database import Database
 from actions.errors import DataFileError
 from actions.orders.desk import OrderDesk
@@ -121,13 +121,6 @@ def test_an_address_needs_street_number_and_town(text: str, good: bool) -> None:
 )
 def test_working_days(start: date, end: date, days: int) -> None:
     assert working_days_after(start, end) == days
-
-
-def test_people_are_in_by_the_shops_clock() -> None:
-    assert people_are_in(datetime(2026, 6, 17, 7, 30, tzinfo=UTC))  # 8:30 in summer
-    assert not people_are_in(datetime(2026, 12, 16, 7, 30, tzinfo=UTC))
-    assert people_are_in(datetime(2026, 6, 21, 10, 0, tzinfo=UTC))  # Sunday
-    assert not people_are_in(datetime(2026, 6, 21, 18, 0, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

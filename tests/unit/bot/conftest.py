@@ -47,6 +47,7 @@ class FakeDialogue:
     """Speaks the turn channel's contract: idempotent by message id, and down when told so."""
 
     turns: list[dict[str, Any]] = field(default_factory=list)
+    hand_backs: list[dict[str, Any]] = field(default_factory=list)
     answers: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     reply: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     failures: list[int] = field(default_factory=list)
@@ -63,6 +64,13 @@ class FakeDialogue:
         if not duplicate:
             self.answers[key] = self.answer(body)
         return web.json_response(self.answers[key] | {"duplicate": duplicate})
+
+    async def hand_back(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.hand_backs.append(body)
+        if self.failures:
+            return web.json_response({"error": "down"}, status=self.failures.pop(0))
+        return web.json_response({"event_id": body["event_id"], "duplicate": False})
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         answer = {
@@ -104,6 +112,11 @@ class Running:
     def gateway(self) -> Gateway:
         return self.client.server.app[GATEWAY]  # type: ignore[attr-defined]
 
+    @property
+    def own_page(self) -> dict[str, str]:
+        """The headers of a page of the gateway's own."""
+        return {"Origin": str(self.client.make_url("/")).rstrip("/")}
+
     async def converse(self) -> "Conversation":
         response = await self.client.post("/api/v1/conversations")
         assert response.status == 201
@@ -126,6 +139,10 @@ class Conversation:
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+    def auth(self, **changes: Any) -> dict[str, Any]:
+        """What a socket of the customer connects with."""
+        return {"conversation_id": self.id, "token": self.token, "after": 0} | changes
 
     async def say(self, id_: str, text: str, query: str = "?wait=true") -> tuple[int, Any]:
         response = await self.client.post(
@@ -157,6 +174,7 @@ async def dialogue_url(dialogue: FakeDialogue) -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_post("/webhooks/turn/turn", dialogue.turn)
+    app.router.add_post("/webhooks/turn/hand-back", dialogue.hand_back)
     app.router.add_post("/v1/classify", classify)
     app.router.add_get("/readyz", ready)
     async with TestServer(app) as server:

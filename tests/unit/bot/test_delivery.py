@@ -1,8 +1,11 @@
 """Every accepted message gets its one answer, in order, through crashes and outages."""
 
 import asyncio
+import logging
 import sqlite3
 from typing import Any
+
+import pytest
 
 
 async def test_a_conversation_is_answered_in_order(running: Any, dialogue: Any) -> None:
@@ -274,3 +277,75 @@ def query(settings: Any, sql: str) -> list[Any]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+async def test_an_answer_that_cannot_be_kept_is_an_apology_and_stops_nothing(
+    running: Any, dialogue: Any, settings: Any
+) -> None:
+    dialogue.reply = lambda body: {"replies": [{"text": "half \ud800", "metadata": {}}]}
+    conversation = await running.converse()
+    _, answer = await conversation.say("1", "hello")
+    assert answer["message"]["state"] == "failed"
+    assert answer["replies"][0]["text"] == settings.apology
+    dialogue.reply = None
+    assert (await conversation.say("2", "hello"))[1]["message"]["state"] == "answered"
+
+
+async def test_a_fault_of_ours_is_an_apology_and_stops_nothing(
+    running: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    conversation = await running.converse()
+
+    async def break_down(conversation_id: str) -> Any:
+        raise ZeroDivisionError
+
+    with caplog.at_level(logging.INFO), monkeypatch.context() as patched:
+        patched.setattr(running.gateway.journal, "offered_buttons", break_down)
+        _, answer = await conversation.say("1", "/hello")
+    assert answer["message"]["state"] == "failed"
+    assert "turn lost its way" in caplog.text
+    assert query(settings, "SELECT error FROM turn") == [("gateway: ZeroDivisionError",)]
+    assert (await conversation.say("2", "hello"))[1]["message"]["state"] == "answered"
+
+
+async def test_a_turn_that_is_lost_for_good_can_be_driven_again(
+    running: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    conversation = await running.converse()
+
+    async def break_down(conversation_id: str) -> Any:
+        raise ZeroDivisionError
+
+    with caplog.at_level(logging.INFO), monkeypatch.context() as patched:
+        patched.setattr(running.gateway.journal, "conversation", break_down)
+        # Told at once, or found unanswered: which, is a matter of who is first.
+        assert (await conversation.say("1", "hello"))[0] in (202, 500)
+    assert running.gateway.delivery.pending == 0
+    assert (await conversation.say("1", "hello"))[1]["message"]["state"] == "answered"
+
+
+async def test_who_waits_when_the_gateway_goes_is_told_to_come_back(
+    start: Any, dialogue: Any
+) -> None:
+    running = await start()
+    conversation = await running.converse()
+    dialogue.open.clear()
+    waiting = asyncio.create_task(conversation.say("1", "hello"))
+    await dialogue.seen(1)
+    await running.gateway.delivery.close()
+    assert (await waiting)[0] == 202
+    assert running.gateway.delivery.pending == 0
+    # Kept, but for the next gateway to answer.
+    assert (await conversation.say("2", "more"))[0] == 202
+    assert running.gateway.delivery.pending == 0
+    assert len(await running.gateway.journal.unanswered()) == 2
+
+
+async def test_a_repeated_message_does_not_open_a_closed_conversation_again(
+    running: Any,
+) -> None:
+    conversation = await running.converse()
+    await conversation.say("1", "hello")
+    await running.gateway.journal.set_status(conversation.id, "closed")
+    await conversation.say("1", "hello")
+    assert (await conversation.messages())["status"] == "closed"

@@ -85,3 +85,34 @@ async def test_closing_writes_what_is_queued(writer: Writer, engine: Engine) -> 
     await writer.close()
     assert [await done for done in pending] == list(range(10))
     assert not writer.alive
+
+
+async def test_a_follow_up_that_fails_holds_up_no_other(
+    writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(result: int) -> None:
+        raise ZeroDivisionError
+
+    assert await asyncio.gather(
+        writer.submit(insert(1), fail), writer.submit(insert(2)), writer.submit(insert(3), fail)
+    )
+    assert "commit not followed up" in caplog.text
+    await writer.submit(insert(4))
+
+
+async def test_a_database_that_cannot_be_opened_is_told_and_tried_again(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(engine)
+    with monkeypatch.context() as patched:
+
+        def fail() -> None:
+            raise OSError("no such server")
+
+        patched.setattr(engine, "connect", fail)
+        writer.start()
+        with pytest.raises(StorageError, match="no such server"):
+            await writer.submit(insert(1))
+    assert writer.alive
+    await writer.submit(insert(2))
+    await writer.close()

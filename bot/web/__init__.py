@@ -1,0 +1,1 @@
+"""The chat widget: its sources, its build, and the pages that serve it."""

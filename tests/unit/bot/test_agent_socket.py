@@ -1,0 +1,216 @@
+"""An agent's console over the socket: who gets in, and what it hears."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+import socketio
+
+from bot import agents
+from bot.channels import agent_socket
+from bot.world import utc_now
+from tests.unit.bot.colleagues import Colleague, call, employ
+from tests.unit.bot.conftest import Conversation, Running
+
+NAMESPACE = "/agent"
+EVENTS = ("queue", "conversation", "messages", "status", "typing", "gone")
+
+
+@dataclass
+class Console:
+    """An open console and what it was sent."""
+
+    client: socketio.AsyncClient
+    heard: list[tuple[str, Any]] = field(default_factory=list)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def hear(self, event: str) -> Callable[[Any], Awaitable[None]]:
+        async def hear(data: Any) -> None:
+            async with self.changed:
+                self.heard.append((event, data))
+                self.changed.notify_all()
+
+        return hear
+
+    async def until(self, event: str, **fields: Any) -> Any:
+        """Wait for an event with these fields, earlier ones included; what it carried."""
+
+        def found() -> Any:
+            for name, data in self.heard:
+                if name == event and fields.items() <= data.items():
+                    return data
+            return None
+
+        async with asyncio.timeout(10), self.changed:
+            await self.changed.wait_for(lambda: found() is not None)
+        return found()
+
+    async def call(self, event: str, data: Any) -> Any:
+        return await self.client.call(event, data, namespace=NAMESPACE, timeout=10)
+
+
+Connect = Callable[[Running, Any], Awaitable[Console]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Opens a console."""
+    async with AsyncExitStack() as stack:
+
+        async def connect(running: Running, auth: Any) -> Console:
+            own = str(running.client.make_url("/")).rstrip("/")
+            session = aiohttp.ClientSession(headers={"Origin": own})
+            stack.push_async_callback(session.close)
+            client = socketio.AsyncClient(http_session=session, reconnection=False)
+            console = Console(client)
+            for event in EVENTS:
+                client.on(event, console.hear(event), namespace=NAMESPACE)
+            stack.push_async_callback(client.disconnect)
+            await client.connect(
+                own, transports=["websocket"], namespaces=[NAMESPACE], auth=auth, wait_timeout=5
+            )
+            return console
+
+        yield connect
+
+
+@pytest.fixture
+async def anna(running: Running) -> Colleague:
+    return await employ(running, "Anna")
+
+
+def token_of(colleague: Colleague) -> dict[str, str]:
+    return {"token": colleague.headers["Authorization"].removeprefix("Bearer ")}
+
+
+@pytest.mark.parametrize("auth", [None, {}, {"token": 7}, {"token": ""}, {"token": "forged"}])
+async def test_only_agents_get_in(running: Running, connect: Connect, auth: Any) -> None:
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await connect(running, auth)
+
+
+async def test_a_customers_token_is_no_agents(running: Running, connect: Connect) -> None:
+    customer = await running.converse()
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await connect(running, {"token": customer.token, "conversation_id": customer.id})
+
+
+async def test_the_console_hears_of_the_queue_and_of_what_it_watches(
+    running: Running, connect: Connect, anna: Colleague
+) -> None:
+    console = await connect(running, token_of(anna))
+    customer = await running.converse()
+    await call(customer)
+    await console.until("queue")
+    await console.until("conversation", id=customer.id)
+    watching = await console.call("watch", {"conversation_id": customer.id})
+    assert watching == {"watching": customer.id}
+    first = await console.until("messages", conversation_id=customer.id)
+    assert [m["metadata"]["notice"] for m in first["messages"]] == ["called", "next"]
+    assert first["status"] == "waiting"
+    await anna.do(customer, "take")
+    await console.until("status", conversation_id=customer.id, status="agent")
+    await customer.say("m-1", "finally", query="")
+    async with asyncio.timeout(10), console.changed:
+        await console.changed.wait_for(
+            lambda: any(
+                message["text"] == "finally"
+                for name, data in console.heard
+                if name == "messages"
+                for message in data["messages"]
+            )
+        )
+
+
+async def test_typing_goes_both_ways(running: Running, connect: Connect, anna: Colleague) -> None:
+    console = await connect(running, token_of(anna))
+    customer = await running.converse()
+    await anna.do(customer, "take")
+    await console.call("watch", {"conversation_id": customer.id})
+    hub = running.gateway.journal.hub
+    hub.publish(customer.id, {"type": "typing", "author": "customer"})
+    await console.until("typing", conversation_id=customer.id, author="customer")
+    seen = asyncio.Event()
+    stop = hub.watch(
+        customer.id,
+        lambda topic, event: seen.set() if event.get("author") == "agent" else None,
+    )
+    await console.client.emit("typing", {"conversation_id": customer.id}, namespace=NAMESPACE)
+    async with asyncio.timeout(10):
+        await seen.wait()
+    stop()
+
+
+async def test_what_is_watched_no_longer_is_not_pushed(
+    running: Running, connect: Connect, anna: Colleague
+) -> None:
+    console = await connect(running, token_of(anna))
+    quiet, loud = await running.converse(), await running.converse()
+    for one in (quiet, loud):
+        await console.call("watch", {"conversation_id": one.id})
+    await console.call("unwatch", {"conversation_id": quiet.id})
+    await quiet.say("m-1", "psst")
+    await loud.say("m-1", "hello")
+    await console.until("messages", conversation_id=loud.id, next_after=2)
+    pushed = [data for name, data in console.heard if name == "messages"]
+    assert all(not data["messages"] for data in pushed if data["conversation_id"] == quiet.id)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (None, 400),
+        ("x", 400),
+        ({}, 400),
+        ({"conversation_id": 7}, 400),
+        ({"conversation_id": "no\0where"}, 400),
+        ({"conversation_id": "nowhere"}, 404),
+        ({"conversation_id": "nowhere", "after": -1}, 400),
+        ({"conversation_id": "nowhere", "after": True}, 400),
+        ({"conversation_id": "nowhere", "after": 2**70}, 400),
+    ],
+)
+async def test_a_bad_watch_is_refused_and_the_console_stays(
+    running: Running, connect: Connect, anna: Colleague, data: Any, status: int
+) -> None:
+    console = await connect(running, token_of(anna))
+    assert (await console.call("watch", data))["error"]["status"] == status
+    customer = await running.converse()
+    assert "watching" in await console.call("watch", {"conversation_id": customer.id})
+
+
+async def test_a_removed_agents_console_is_closed(
+    running: Running, connect: Connect, anna: Colleague, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_socket, "_RECHECK_S", 0.0)
+    console = await connect(running, token_of(anna))
+    closed = asyncio.Event()
+    console.client.on("disconnect", lambda *reason: closed.set(), namespace=NAMESPACE)
+    await running.gateway.journal.write(
+        lambda connection: agents.remove(connection, name="Anna", now=utc_now())
+    )
+    await call(await running.converse())
+    async with asyncio.timeout(10):
+        await closed.wait()
+    assert console.heard == []
+
+
+async def test_a_watch_is_on_record(running: Running, connect: Connect, anna: Colleague) -> None:
+    from sqlalchemy import select
+
+    from bot.log.tables import audit
+
+    console = await connect(running, token_of(anna))
+    customer: Conversation = await running.converse()
+    await console.call("watch", {"conversation_id": customer.id})
+    rows = await running.gateway.journal.read(
+        lambda connection: [
+            tuple(row)
+            for row in connection.execute(select(audit.c.actor, audit.c.action, audit.c.target))
+        ]
+    )
+    assert (anna.id, "read_transcript", customer.id) in rows
