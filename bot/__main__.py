@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 
 from bot.app import GATEWAY, build_app
 from bot.errors import KefuError
-from bot.guard import SERVER_LIMITS
+from bot.http.guard import SERVER_LIMITS
 from bot.settings import Settings
 
 logger = logging.getLogger("bot")

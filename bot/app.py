@@ -6,24 +6,24 @@ import aiohttp
 from aiohttp import web
 
 from bot.agents import Agents
-from bot.channels.agent_api import AgentApi, AgentParts
-from bot.channels.agent_socket import AgentSocket, AgentSocketParts
-from bot.channels.api import Api, ApiParts
-from bot.channels.body import MAX_BODY_BYTES
-from bot.channels.feed import Feed
-from bot.channels.feedback import Feedback
-from bot.channels.files import FileRoutes
-from bot.channels.handoff_api import HandoffRoutes
-from bot.channels.health import Health
-from bot.channels.kefu_socket import KefuSocket
-from bot.channels.openapi import Description
-from bot.channels.rasa_sessions import RasaSessions
-from bot.channels.rasa_socket import RasaParts, RasaSocket
-from bot.channels.rest import Rest
-from bot.channels.shown import View
-from bot.channels.socket import Sockets
 from bot.gateway import Gateway, Overrides, open_gateway
+from bot.http.agent_api import AgentApi, AgentParts
+from bot.http.api import Api, ApiParts
+from bot.http.body import MAX_BODY_BYTES
+from bot.http.feedback import Feedback
+from bot.http.files import FileRoutes
+from bot.http.handoff_api import HandoffRoutes
+from bot.http.health import Health
+from bot.http.openapi import Description
+from bot.http.rest import Rest
+from bot.http.shown import View
 from bot.settings import Settings
+from bot.sockets.agent_socket import AgentSocket, AgentSocketParts
+from bot.sockets.feed import Feed
+from bot.sockets.kefu_socket import KefuSocket
+from bot.sockets.rasa_sessions import RasaSessions
+from bot.sockets.rasa_socket import RasaParts, RasaSocket
+from bot.sockets.server import Sockets
 from bot.web.pages import Pages, WidgetOptions
 
 __all__ = ["GATEWAY", "Gateway", "Overrides", "build_app"]

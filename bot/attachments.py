@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.channels.channel import Channel, SendLater, SendRefused, Upload
-from bot.channels.files import FileStore
 from bot.errors import RequestError
+from bot.http.files import FileStore
 from bot.log.records import Accepted
 from bot.world import World
 

@@ -166,7 +166,7 @@ def dialogue_model(settings: Settings) -> Finding:
 
 def front_door(settings: Settings) -> Finding:
     """Whether the settings of the outer security can be used, and hold for who may reach us."""
-    from bot.guard import open_origins
+    from bot.http.guard import open_origins
     from bot.identity import Identity
 
     try:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bot.channels.body import check_text
-from bot.channels.limits import Limits
 from bot.errors import RequestError
+from bot.http.body import check_text
+from bot.http.limits import Limits
+from bot.http.rate_limits import RateLimits
 from bot.intake import Intake
 from bot.log import nonces
 from bot.log.journal import Journal
 from bot.log.records import Accepted, Inbound, Reply
-from bot.rate_limits import RateLimits
 from bot.world import World
 
 logger = logging.getLogger(__name__)

@@ -8,16 +8,16 @@ import aiohttp
 
 from bot.attachments import PlatformAttachments
 from bot.channels.channel import Channel, Wiring
-from bot.channels.file_links import FileLinks
-from bot.channels.files import FileLimits, FileStore
-from bot.channels.limits import Limits
 from bot.channels.registry import close_channels, open_channels
 from bot.delivery import Delivery
 from bot.door import Door
-from bot.guard import Guard
 from bot.handoff.desk import Desk
 from bot.handoff.policy import Policy
 from bot.handoff.sweep import Sweep
+from bot.http.file_links import FileLinks
+from bot.http.files import FileLimits, FileStore
+from bot.http.guard import Guard
+from bot.http.limits import Limits
 from bot.intake import Intake
 from bot.locks import AdvisoryLocks, ConversationLocks, NoLocks
 from bot.log import database

@@ -142,4 +142,4 @@ async def _post_signed(session: aiohttp.ClientSession, url: str, secret: str, nu
         "Kefu-Signature": kefu_signature(raw, timestamp, secret),
     }
     async with session.post(f"{url}/webhooks/webhook", data=raw, headers=headers) as response:
-        assert response.status == 200, await response.text()
+        assert response.status == 202, await response.text()

@@ -1,1 +1,1 @@
-"""Doors to the gateway: each channel turns requests into inbound messages and replies back."""
+"""Messaging platforms: one module or package each, and what they share."""

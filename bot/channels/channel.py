@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import aiohttp
 from aiohttp import web
 
-from bot.channels.limits import Limits
 from bot.door import Door
 from bot.errors import KefuError, SettingError
+from bot.http.limits import Limits
 from bot.log.journal import Journal
 from bot.log.records import Author
 from bot.world import World

@@ -9,11 +9,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bot.channels import body
 from bot.channels.channel import SendLater, SendRefused
 from bot.channels.signatures import check_challenge, check_hub_signature
 from bot.door import Door, Received
 from bot.errors import RequestError
+from bot.http import body
 
 logger = logging.getLogger(__name__)
 

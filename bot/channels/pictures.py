@@ -4,8 +4,9 @@ import re
 from functools import partial
 from typing import Any
 
-from bot.channels import file_types, media
+from bot.channels import media
 from bot.channels.channel import SendRefused, Upload, Wiring
+from bot.http import file_types
 from bot.log import files
 
 MAX_BYTES = 10 * 1024 * 1024

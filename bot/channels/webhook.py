@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from bot.channels import body, media
+from bot.channels import media
 from bot.channels.channel import (
     Channel,
     ChannelSettings,
@@ -27,6 +27,7 @@ from bot.channels.channel import (
 from bot.channels.signatures import check_kefu_signature, kefu_signature
 from bot.door import Received
 from bot.errors import RequestError, SettingError
+from bot.http import body
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.channels.messenger import open_channel
-from bot.channels.messenger_format import read_messages, render
+from bot.channels.messenger.format import read_messages, render
 from bot.errors import SettingError
 from bot.log.records import Reply
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bot.channels.channel import Outgoing
 from bot.channels.signatures import slack_signature
 from bot.channels.slack import open_channel
-from bot.channels.slack_blocks import messages_of, mrkdwn
-from bot.channels.slack_events import Address, plain
+from bot.channels.slack.blocks import messages_of, mrkdwn
+from bot.channels.slack.events import Address, plain
 from bot.errors import SettingError
 from bot.log.records import Reply
 

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.channels.wechat import open_channel
-from bot.channels.wechat_crypto import Envelope, read_xml, sign, write_xml
-from bot.channels.wechat_messages import read_message
+from bot.channels.wechat.crypto import Envelope, read_xml, sign, write_xml
+from bot.channels.wechat.messages import read_message
 from bot.errors import SettingError
 
 PATH = "/webhooks/wechat"

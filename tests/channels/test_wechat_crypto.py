@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.wechat_crypto import Envelope, check, read_xml, sign, write_xml
+from bot.channels.wechat.crypto import Envelope, check, read_xml, sign, write_xml
 from bot.errors import RequestError
 
 # WeCom's sample: https://developer.work.weixin.qq.com/document/path/90930

@@ -19,9 +19,9 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.channels.wechat_crypto import Envelope, sign, write_xml
+from bot.channels.wechat.crypto import Envelope, sign, write_xml
 from bot.channels.wecom import open_channel
-from bot.channels.wecom_messages import msgid_of, outgoing_of, read_content, render_words
+from bot.channels.wecom.messages import msgid_of, outgoing_of, read_content, render_words
 from bot.errors import SettingError
 
 PATH = "/webhooks/wecom"

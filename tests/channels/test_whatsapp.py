@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.channels.whatsapp import open_channel
-from bot.channels.whatsapp_format import plain, read_messages, read_values, render
+from bot.channels.whatsapp.format import plain, read_messages, read_values, render
 from bot.errors import SettingError
 
 PATH = "/webhooks/whatsapp"

@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import (
 
 from bot import agents
 from bot.app import build_app
-from bot.channels.openapi import describe
-from bot.guard import SERVER_LIMITS
+from bot.http.guard import SERVER_LIMITS
+from bot.http.openapi import describe
 from bot.log import database
 from bot.settings import Settings
 from bot.world import utc_now

@@ -11,7 +11,7 @@ import pytest
 import socketio
 
 from bot import agents
-from bot.channels import agent_socket
+from bot.sockets import agent_socket
 from bot.world import utc_now
 from tests.unit.bot.colleagues import Colleague, call, employ
 from tests.unit.bot.conftest import Conversation, Running

@@ -11,8 +11,8 @@ import pytest
 from bot import attachments
 from bot.attachments import PlatformAttachments
 from bot.channels.channel import SendLater, SendRefused, Upload
-from bot.channels.files import FileLimits, FileStore
 from bot.errors import StorageError
+from bot.http.files import FileLimits, FileStore
 from bot.log.files import Quota
 from bot.log.journal import Journal
 from bot.log.records import Accepted, Inbound

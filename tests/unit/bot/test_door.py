@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bot.channels.limits import Limits
 from bot.delivery import Delivery
 from bot.door import Door, Received
 from bot.errors import RequestError, StorageError, TurnUnavailable
+from bot.http.limits import Limits
 from bot.intake import Intake
 from bot.locks import NoLocks
 from bot.log.database import open_engine, upgrade

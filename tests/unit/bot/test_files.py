@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.channels.file_links import FileLinks
-from bot.channels.file_types import EXTENSIONS, clean_name, type_of
 from bot.errors import RequestError
+from bot.http.file_links import FileLinks
+from bot.http.file_types import EXTENSIONS, clean_name, type_of
 from bot.tokens import Tokens
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + b"\0" * 20

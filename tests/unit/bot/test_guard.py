@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bot.channels import body
 from bot.channels.signatures import kefu_signature
 from bot.errors import RequestError, SettingError
-from bot.guard import SERVER_LIMITS, open_origins
+from bot.http import body
+from bot.http.guard import SERVER_LIMITS, open_origins
 from bot.settings import Settings
 
 SHOP = "https://shop.example"

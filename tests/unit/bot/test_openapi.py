@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from bot.app import GATEWAY
-from bot.channels import body
-from bot.channels.openapi import describe
 from bot.channels.registry import CHANNELS
+from bot.http import body
+from bot.http.openapi import describe
 from bot.identity import MAX_USER_ID_CHARS
 from bot.log.records import Author, State, Status
 from bot.settings import Settings

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from bot.channels.client_address import TrustedProxies, is_local, network_of
-from bot.channels.origin import Origins, origin_of, parse_origin
 from bot.errors import RequestError
+from bot.http.client_address import TrustedProxies, is_local, network_of
+from bot.http.origin import Origins, origin_of, parse_origin
 
 PROXIES = TrustedProxies.of(["10.0.0.0/8", "::1"])
 

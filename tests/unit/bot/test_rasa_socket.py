@@ -16,9 +16,9 @@ import pytest
 import socketio
 from pydantic import SecretStr
 
-from bot.channels.rasa_socket import as_uttered
 from bot.log.records import Reply
 from bot.push import MESSAGES
+from bot.sockets.rasa_socket import as_uttered
 
 IDENTITY_KEY = "a key that the site's server shares with kefu"
 

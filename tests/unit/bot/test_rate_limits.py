@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import RequestError
-from bot.rate_limits import Buckets, RateLimits, Rates
+from bot.http.rate_limits import Buckets, RateLimits, Rates
 
 
 @dataclass

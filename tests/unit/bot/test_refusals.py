@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.errors import StorageError
-from bot.refusals import MOST_KEYS, ROWS_PER_MIN, Refusals
+from bot.http.refusals import MOST_KEYS, ROWS_PER_MIN, Refusals
 from bot.tokens import Tokens
 
 

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict, SettingsError
 
 from bot import doctor
 from bot.channels.channel import ChannelSettings
-from bot.guard import open_tokens
+from bot.http.guard import open_tokens
 from bot.settings import Settings
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from bot.channels.file_links import FileLinks
-from bot.channels.shown import View
+from bot.http.file_links import FileLinks
+from bot.http.shown import View
 from bot.log import tables
 from bot.log.records import Reply
 from bot.world import World

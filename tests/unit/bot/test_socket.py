@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from sqlalchemy import select
 
-from bot.channels.socket import MAX_PACKET_BYTES
 from bot.log import tables
+from bot.sockets.server import MAX_PACKET_BYTES
 
 SOCKET = "/socket.io/?EIO=4&transport="
 

@@ -1,0 +1,1 @@
+"""The HTTP door: routes, what a request must pass before them, and how refusals look."""
