@@ -13,7 +13,7 @@ from bot.errors import RequestError
 from bot.log.journal import Journal
 from bot.log.tables import agent as _agent
 
-# agent: takes conversations; reviewer: reads them; administrator: also takes them from others.
+# agent: takes conversations; reviewer: reads them; administrator: also releases those of others.
 Role = Literal["agent", "reviewer", "administrator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 

@@ -84,11 +84,17 @@ def _add_routes(router: web.UrlDispatcher, gateway: Gateway, view: View, agents:
         identity=gateway.guard.identity,
     )
     Api(parts, limits=gateway.limits, detail=settings.detail).add_routes(router)
-    FileRoutes(gateway.files, gateway.links, tokens).add_routes(router)
+    uploads = FileRoutes(gateway.files, gateway.links, tokens)
+    uploads.add_routes(router)
     Feedback(journal, tokens, gateway.redact, gateway.world).add_routes(router)
     HandoffRoutes(gateway.desk, tokens).add_routes(router)
     agent_parts = AgentParts(
-        journal=journal, desk=gateway.desk, agents=agents, view=view, files=gateway.files
+        journal=journal,
+        desk=gateway.desk,
+        agents=agents,
+        view=view,
+        files=gateway.files,
+        uploads=uploads,
     )
     AgentApi(agent_parts, limits=gateway.limits).add_routes(router)
     Rest(journal, gateway.intake, access=settings.rest_webhook, limits=gateway.limits).add_routes(

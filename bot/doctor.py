@@ -164,6 +164,20 @@ def dialogue_model(settings: Settings) -> Finding:
     )
 
 
+def widget(settings: Settings) -> Finding:
+    """Whether the chat widget is built from its sources as they are."""
+    from bot.web import build
+
+    built = (build.DIST / "kefu.js").is_file()
+    current = build.is_built()
+    return Finding(
+        check="chat widget",
+        ok=built and current,
+        seen="built" if current else "older than its sources" if built else "not built",
+        remedy="run kefu prepare",
+    )
+
+
 def front_door(settings: Settings) -> Finding:
     """Whether the settings of the outer security can be used, and hold for who may reach us."""
     from bot.http.guard import open_origins
@@ -243,6 +257,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     database,
     model,
     dialogue_model,
+    widget,
     front_door,
     secret_files,
     disk,

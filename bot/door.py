@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -55,6 +56,7 @@ class Door:
         self._limits = limits
         self._world = world
         self._conversations: dict[tuple[str, str], str] = {}
+        self._counted: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
     async def receive(self, channel: str, received: Received) -> Accepted | None:
         """Keep a message. None: it had nothing to read, and the customer has been told so.
@@ -63,10 +65,9 @@ class Door:
         the platform must then not be acknowledged, except for 422, where another try cannot help.
         """
         self._intake.refuse_when_closed()
-        if self._rates is not None:
-            # Not by address: a platform's servers are everyone's.
-            self._rates.customer(channel, received.account)
-            self._rates.message(channel)
+        self._limit(channel, received)
+        if received.attachments and not received.text.strip():
+            received = replace(received, text="")
         try:
             if received.text or not received.attachments:
                 check_text(received.text, "text", self._limits.max_text_chars)
@@ -81,6 +82,22 @@ class Door:
         # Erased since it was looked up: the customer starts anew.
         self._conversations.pop((channel, received.account), None)
         return await self._intake.take(await self._inbound(channel, received))
+
+    def _limit(self, channel: str, received: Received) -> None:
+        """Count a message once, however often it is brought.
+
+        A platform that brings many in one request or page begins anew after a refusal: if those
+        that passed counted again, the rest would never get through.
+        """
+        message = (channel, received.account, received.message_id)
+        if self._rates is None or message in self._counted:
+            return
+        # Not by address: a platform's servers are everyone's.
+        self._rates.customer(channel, received.account)
+        self._rates.message(channel)
+        self._counted[message] = None
+        if len(self._counted) > _MAX_KNOWN:
+            self._counted.popitem(last=False)
 
     async def _inbound(self, channel: str, received: Received) -> Inbound:
         return Inbound(

@@ -148,11 +148,19 @@ def open_gateway(
         max_file_bytes=settings.max_file_bytes,
     )
     door = Door(journal, intake, limits, world, guard.limits)
+    links = FileLinks(guard.tokens.hash_text, world.now, base_url=settings.public_url)
     channels |= open_channels(
-        Wiring(door=door, session=session, world=world, limits=limits, journal=journal)
+        Wiring(
+            door=door,
+            session=session,
+            world=world,
+            limits=limits,
+            journal=journal,
+            public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+            file_url=links.address,
+        )
     )
     numbered |= {name for name, channel in channels.items() if channel.numbered}
-    links = FileLinks(guard.tokens.hash_text, world.now, base_url=settings.public_url)
     postage = overrides.postage or Postage()
     return Gateway(
         settings=settings,

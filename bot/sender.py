@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from bot.cards import buttons_under, cards_as_text
 from bot.channels.channel import Channel, Outgoing, SendLater, SendRefused
 from bot.errors import StorageError
 from bot.log import nonces, outbox
@@ -197,13 +198,15 @@ class Sender:
 
     def _outgoing(self, row: dict[str, Any]) -> Outgoing:
         extra = row["extra"] or {}
+        # No platform is asked to draw cards: they are said, and their buttons go under the message.
+        text = "\n\n".join(part for part in (row["text"], cards_as_text(extra)) if part)
         return Outgoing(
             id=row["id"],
             conversation_id=row["conversation_id"],
             account=row["account"],
             seq=row["seq"],
-            text=row["text"],
-            buttons=row["buttons"] or [],
+            text=text or None,
+            buttons=buttons_under(row["buttons"], extra),
             image=extra.get("image"),
             attachments=[
                 one | {"url": self._file_url(one["id"])} if one.get("id") else one

@@ -1,5 +1,6 @@
 """What a messaging platform's file implements, and what it is given."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -104,6 +105,10 @@ class Wiring:
     world: World
     limits: Limits
     journal: Journal
+    # Where the gateway is reached from outside (KEFU_PUBLIC_URL), without a slash at the end.
+    public_url: str | None
+    # The signed address of a stored file, by its id; without a public address it is a path.
+    file_url: Callable[[str], str]
 
 
 class ChannelSettings(FileSettings):

@@ -54,15 +54,23 @@ async def keep_all(door: Door, channel: str, received: Iterable[Received]) -> No
 
     Raises RequestError where another try can help, and StorageError. Who tries again is recognised
     by the message's id. A message that nothing can help is left out: refused, it would come again
-    for days and hold up the others.
+    for days and hold up the others. A customer who writes too fast (429) holds up nobody else.
     """
+    too_fast: dict[str, RequestError] = {}
     for one in received:
+        if one.account in too_fast:
+            continue
         try:
             await door.receive(channel, one)
         except RequestError as error:
-            if error.status in (401, 429) or error.status >= 500:
+            if error.status == 429:
+                too_fast[one.account] = error
+            elif error.status == 401 or error.status >= 500:
                 raise
-            logger.warning("message left out", extra={"channel": channel, "error": str(error)})
+            else:
+                logger.warning("message left out", extra={"channel": channel, "error": str(error)})
+    for refusal in too_fast.values():
+        raise refusal
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

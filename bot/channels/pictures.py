@@ -1,13 +1,10 @@
 """Gets the bytes of what is to be sent, for platforms that take files and no addresses."""
 
 import re
-from functools import partial
-from typing import Any
 
 from bot.channels import media
 from bot.channels.channel import SendRefused, Upload, Wiring
 from bot.http import file_types
-from bot.log import files
 
 MAX_BYTES = 10 * 1024 * 1024
 _TAKEN = {"image/jpeg": "jpg", "image/png": "png"}
@@ -25,17 +22,6 @@ async def load_image(wiring: Wiring, url: str) -> Upload | None:
     except SendRefused:
         return None
     return as_picture(upload)
-
-
-async def load_file(wiring: Wiring, attachment: dict[str, Any]) -> Upload | None:
-    """A stored file; None when it is gone or was never stored here."""
-    id_ = attachment.get("id")
-    if not id_:
-        return None
-    found = await wiring.journal.read(partial(files.content, id_=str(id_)))
-    if found is None:
-        return None
-    return Upload(name=found["name"], content_type=found["content_type"], data=found["data"])
 
 
 def as_picture(upload: Upload) -> Upload | None:

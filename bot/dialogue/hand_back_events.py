@@ -26,12 +26,16 @@ def hand_back_events(
 
 
 def note_waiting(tracker: DialogueStateTracker, metadata: dict[str, Any] | None) -> list[Event]:
-    """The slot that keeps a person from being called twice, when the call was not the bot's.
+    """The slot that keeps a person from being called twice, as the gateway says it with a message.
 
-    The gateway says with each message whether the customer waits.
+    The call may not have been the bot's; and one of the bot's may never have come through, when
+    the gateway had given the turn up before it was done.
     """
-    if (metadata or {}).get("waiting") is True:
+    waiting = (metadata or {}).get("waiting")
+    if waiting is True:
         return _changes(tracker, {"handoff": "waiting"})
+    if waiting is False and tracker.get_slot("handoff") == "waiting":
+        return _changes(tracker, {"handoff": None})
     return []
 
 

@@ -232,13 +232,17 @@ class Desk:
             )
         return {**rows[0], "agent_name": agent.name}
 
-    async def typing(self, conversation_id: str, agent: Agent) -> None:
-        """Show the customer that the holder is writing."""
+    async def check_holder(self, conversation_id: str, agent: Agent) -> None:
+        """Pass only the agent who has the conversation."""
         row = await self._journal.conversation(conversation_id)
         if row is None:
             raise unknown_conversation()
         if row["status"] != "agent" or row["agent_id"] != agent.id:
             raise await self._refusal(row, "take the conversation first")
+
+    async def typing(self, conversation_id: str, agent: Agent) -> None:
+        """Show the customer that the holder is writing."""
+        await self.check_holder(conversation_id, agent)
         self._journal.hub.publish(conversation_id, {"type": "typing", "author": "agent"})
 
     async def queue_of(self, conversation_id: str) -> dict[str, Any] | None:

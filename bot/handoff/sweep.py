@@ -60,9 +60,11 @@ class Sweep:
                 await self._give_up(row, now)
             elif row["queue_told"] is None or self._is_news(row, place, now):
                 await self._tell(row, now)
+        for row in await self._journal.read(handoff.left_by_agent):
+            await self._put_back_left(row)
         for row, since in await self._journal.read(handoff.unanswered_by_agent):
             if policy.idle_s and (now - since).total_seconds() >= policy.idle_s:
-                await self._put_back(row, now)
+                await self._put_back_silent(row, now)
 
     async def _run(self) -> None:
         while True:
@@ -142,7 +144,13 @@ class Sweep:
         )
         await desk.tell_places()
 
-    async def _put_back(self, seen: Row, now: datetime) -> None:
+    async def _put_back_left(self, seen: Row) -> None:
+        def may(connection: Connection, row: Row) -> bool:
+            return bool(handoff.left_by_agent(connection, conversation_id=row["id"]))
+
+        await self._put_back(seen, may)
+
+    async def _put_back_silent(self, seen: Row, now: datetime) -> None:
         def may(connection: Connection, row: Row) -> bool:
             if row["taken_at"] != seen["taken_at"]:
                 return False
@@ -150,6 +158,9 @@ class Sweep:
             idle_s = self._desk.policy.idle_s
             return any((now - since).total_seconds() >= idle_s for _, since in found)
 
+        await self._put_back(seen, may)
+
+    async def _put_back(self, seen: Row, may: Callable[[Connection, Row], bool]) -> None:
         try:
             await self._desk.put_back(seen["id"], "fall_silent", may, ACTOR)
         except RequestError:

@@ -11,7 +11,7 @@ from bot.errors import RequestError
 from bot.handoff import states
 from bot.handoff.desk import Desk
 from bot.http import body
-from bot.http.files import FileStore
+from bot.http.files import FileRoutes, FileStore
 from bot.http.limits import Limits
 from bot.http.shown import View
 from bot.intake import unknown_conversation
@@ -38,6 +38,7 @@ class AgentParts:
     agents: Agents
     view: View
     files: FileStore
+    uploads: FileRoutes
 
 
 class AgentApi:
@@ -49,6 +50,7 @@ class AgentApi:
         self._agents = parts.agents
         self._view = parts.view
         self._files = parts.files
+        self._uploads = parts.uploads
         self._limits = limits
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -57,6 +59,7 @@ class AgentApi:
         router.add_get(PREFIX + "/conversations", self.list)
         router.add_get(_CONVERSATION + "/messages", self.read)
         router.add_post(_CONVERSATION + "/messages", self.say)
+        router.add_post(_CONVERSATION + "/files", self.upload)
         router.add_post(_CONVERSATION + "/take", self.take)
         router.add_post(_CONVERSATION + "/release", self.release)
         router.add_post(_CONVERSATION + "/typing", self.typing)
@@ -124,6 +127,13 @@ class AgentApi:
         reply = Reply(id="", text=text, attachments=[*files] or None)
         row = await self._desk.say(conversation_id, agent, message_id, reply)
         return web.json_response({"id": message_id, "message": self._view.message(row)})
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Keep the body as a file, whose id a message of the agent can then carry."""
+        agent = await self._identify(request)
+        conversation_id = _conversation_id(request)
+        await self._desk.check_holder(conversation_id, agent)
+        return await self._uploads.take_in(request, conversation_id)
 
     async def typing(self, request: web.Request) -> web.Response:
         """Show the customer that an answer is on its way."""

@@ -1,16 +1,19 @@
 """The web API: conversations with a signed token, messages with the client's own ids."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from bot.errors import RequestError
 from bot.http import body, origin
 from bot.http.files import FileStore
 from bot.http.limits import Limits
 from bot.http.shown import View
 from bot.identity import Identity
 from bot.intake import Intake, unknown_conversation
+from bot.log import store
 from bot.log.journal import Journal
 from bot.log.records import Accepted, Finished, Inbound
 from bot.outcome import answer_of
@@ -54,6 +57,7 @@ class Api:
         router.add_post("/api/v1/conversations", self.open)
         router.add_post("/api/v1/conversations/{conversation_id}/messages", self.send)
         router.add_get("/api/v1/conversations/{conversation_id}/messages", self.read)
+        router.add_post("/api/v1/conversations/{conversation_id}/locale", self.set_locale)
 
     async def open(self, request: web.Request) -> web.Response:
         """A new conversation, or the one of a logged-in customer, and the token that opens it."""
@@ -122,6 +126,23 @@ class Api:
         if page is None:
             raise unknown_conversation()
         return web.json_response(page)
+
+    async def set_locale(self, request: web.Request) -> web.Response:
+        """The language of what the system itself says from now on: `{"locale"}`."""
+        conversation_id = self._identify(request)
+        self._intake.refuse_when_closed()
+        fields = await body.read_object(request)
+        locale = body.read_locale(fields, "locale")
+        if locale is None:
+            raise RequestError(
+                400, "locale", "the field is missing", 'send a language tag such as "zh-CN"'
+            )
+        known = await self._journal.write(
+            partial(store.set_locale, conversation_id=conversation_id, locale=locale)
+        )
+        if not known:
+            raise unknown_conversation()
+        return web.json_response({"locale": locale})
 
     def _answered(
         self, accepted: Accepted, turned: Turned | Finished, *, detail: bool

@@ -128,6 +128,10 @@ class FileRoutes:
         """Keep the body as a file of the conversation; a message then names its id."""
         conversation_id = request.match_info["conversation_id"]
         self._tokens.check(request.headers.get("Authorization"), conversation_id)
+        return await self.take_in(request, conversation_id)
+
+    async def take_in(self, request: web.Request, conversation_id: str) -> web.Response:
+        """Keep the body for a conversation that the sender may write in."""
         name = body.check_text(request.query.get("name", "file"), "name", 255)
         async with self._slot():
             data = await body.read_raw(

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bot.cards import buttons_under
 from bot.log.tables import conversation, message
 
 
@@ -12,7 +13,7 @@ def offered(
 ) -> list[dict[str, Any]]:
     """The buttons under an outgoing message; none when it was not for this account."""
     found = connection.execute(
-        select(message.c.buttons)
+        select(message.c.buttons, message.c.extra)
         .join(conversation, conversation.c.id == message.c.conversation_id)
         .where(
             message.c.id == message_row,
@@ -20,5 +21,5 @@ def offered(
             conversation.c.channel == channel,
             conversation.c.account == account,
         )
-    ).scalar_one_or_none()
-    return list(found or ())
+    ).one_or_none()
+    return [] if found is None else buttons_under(found.buttons, found.extra)

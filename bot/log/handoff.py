@@ -166,18 +166,32 @@ def unanswered_by_agent(
         )
         .correlate(_conversation)
         .scalar_subquery()
-        .label("oldest")
     )
-    query = select(_conversation, oldest).where(_conversation.c.status == "agent")
+    query = select(_conversation, oldest.label("oldest")).where(
+        _conversation.c.status == "agent",
+        # Here, not below: those that were long forgotten would fill the limit.
+        oldest.is_not(None),
+    )
     if conversation_id is not None:
         query = query.where(_conversation.c.id == conversation_id)
     found = []
     for one in connection.execute(query.limit(MOST_WAITING)).mappings():
         row = dict(one)
         since = row.pop("oldest")
-        if since is not None:
-            found.append((row, max(since, row["taken_at"] or since)))
+        found.append((row, max(since, row["taken_at"] or since)))
     return found
+
+
+def left_by_agent(connection: Connection, *, conversation_id: str | None = None) -> list[Row]:
+    """Conversations whose agent has no access any more: nobody would answer there."""
+    query = (
+        select(_conversation)
+        .join(_agent, _agent.c.id == _conversation.c.agent_id)
+        .where(_conversation.c.status == "agent", _agent.c.disabled_at.is_not(None))
+    )
+    if conversation_id is not None:
+        query = query.where(_conversation.c.id == conversation_id)
+    return [dict(row) for row in connection.execute(query.limit(MOST_WAITING)).mappings()]
 
 
 def agent_name(connection: Connection, agent_id: str | None) -> str | None:

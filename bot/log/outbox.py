@@ -89,17 +89,6 @@ def settle(
     return bool(changed.rowcount)
 
 
-def next_due(connection: Connection, *, channels: Sequence[str]) -> datetime | None:
-    """When the next queued message is due."""
-    earliest: datetime | None = connection.execute(
-        select(_outbox.c.next_at)
-        .where(_outbox.c.state == "queued", _outbox.c.channel.in_(channels))
-        .order_by(_outbox.c.next_at)
-        .limit(1)
-    ).scalar_one_or_none()
-    return earliest
-
-
 def listing(connection: Connection, *, state: str, limit: int) -> list[dict[str, Any]]:
     """Rows of the outbox in a state, the oldest first, without their texts."""
     rows = connection.execute(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Select, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.cards import buttons_under
 from bot.errors import StorageError
 from bot.log import tables
 from bot.log.records import Accepted, Finished, Inbound
@@ -141,8 +142,7 @@ def offered_buttons(connection: Connection, *, conversation_id: str) -> list[dic
     return [
         button
         for reply in connection.execute(replies_of(last))
-        for button in reply.buttons or ()
-        if isinstance(button.get("payload"), str)
+        for button in buttons_under(reply.buttons, reply.extra)
     ]
 
 

@@ -125,7 +125,7 @@ def open_conversation(connection: Connection, *, conversation: Opening, now: dat
     )
     if added.rowcount:
         return conversation.id
-    return str(
+    id_ = str(
         connection.execute(
             select(_conversation.c.id).where(
                 _conversation.c.channel == conversation.channel,
@@ -133,6 +133,17 @@ def open_conversation(connection: Connection, *, conversation: Opening, now: dat
             )
         ).scalar_one()
     )
+    if conversation.locale is not None:
+        set_locale(connection, conversation_id=id_, locale=conversation.locale)
+    return id_
+
+
+def set_locale(connection: Connection, *, conversation_id: str, locale: str) -> bool:
+    """The language of the system's own words from now on; whether there is such a conversation."""
+    done = connection.execute(
+        update(_conversation).where(_conversation.c.id == conversation_id).values(locale=locale)
+    )
+    return bool(done.rowcount)
 
 
 def accept(
@@ -142,8 +153,6 @@ def accept(
 
     Raises RequestError (401) when its nonce was used: nothing of the message is kept.
     """
-    if inbound.nonce is not None:
-        nonces.use(connection, channel=inbound.channel, key=inbound.nonce, now=now)
     identity = {
         "its_channel": inbound.channel,
         "its_account": inbound.account,
@@ -153,9 +162,16 @@ def accept(
         _TAKE_SEQ_INBOUND,
         {"conversation": inbound.conversation_id, "count": 1, "now": now} | identity,
     ).one_or_none()
+    earlier = None
     if taken is None:
-        row = connection.execute(_EARLIER, identity).one_or_none()
-        return None if row is None else _repeated(row, inbound, text_hash)
+        earlier = connection.execute(_EARLIER, identity).one_or_none()
+        if earlier is None:
+            # The nonce stays good: the same request finds the conversation that is opened now.
+            return None
+    if inbound.nonce is not None:
+        nonces.use(connection, channel=inbound.channel, key=inbound.nonce, now=now)
+    if taken is None:
+        return _repeated(earlier, inbound, text_hash)
     seq, status = taken
     added = connection.execute(
         _ADD_MESSAGE[connection.dialect.name],

@@ -122,12 +122,12 @@ class RasaSocket(Events):
             return
         session = visitor.session
         named = _session_id(data)
-        if session is None or (named is not None and named != session.id):
-            session = await self._open(visitor, named)
         text = data.get("message") if isinstance(data, dict) else None
-        if not isinstance(text, str):
-            return
         try:
+            if session is None or (named is not None and named != session.id):
+                session = await self._open(visitor, named)
+            if not isinstance(text, str):
+                return
             await self._take(visitor, session, text)
         except RequestError as refusal:
             await self._say_no(sid, refusal.message, refusal.remedy)

@@ -83,7 +83,7 @@ class Pages:
     async def chat(self, request: web.Request) -> web.Response:
         """The chat page."""
         # Before 'self' covered web sockets, Safari wanted them by name.
-        host = request.host
+        host = request.headers.get("Host", "")
         sockets = f" ws://{host} wss://{host}" if _is_host(host) else ""
         policy = _CHAT_POLICY.format(
             sockets=sockets, ancestors=" ".join(["'self'", *self._options.frame_ancestors])

@@ -472,11 +472,10 @@ async def test_it_is_not_acknowledged_when_it_cannot_be_stored(running: Any, dia
 
 
 async def test_the_webhook_is_registered_at_the_start(
-    api: BotApi, start: Start, monkeypatch: pytest.MonkeyPatch, until: Any
+    api: BotApi, start: Start, until: Any
 ) -> None:
-    monkeypatch.setenv("KEFU_PUBLIC_URL", "https://chat.shop.example/")
     api.failures = [(500, {"description": "Internal"}), (429, {"description": "Too Many"})]
-    await start()
+    await start(public_url="https://chat.shop.example/")
     await until(lambda: len(api.sent("setWebhook")) == 3)
     assert api.failures == []
     assert api.sent("setWebhook")[-1] == {
@@ -484,6 +483,15 @@ async def test_the_webhook_is_registered_at_the_start(
         "secret_token": SECRET,
         "allowed_updates": '["message", "edited_message", "callback_query"]',
     }
+
+
+async def test_telegrams_own_public_address_goes_first(
+    api: BotApi, start: Start, monkeypatch: pytest.MonkeyPatch, until: Any
+) -> None:
+    monkeypatch.setenv("KEFU_TELEGRAM_PUBLIC_URL", "https://hooks.shop.example")
+    await start(public_url="https://chat.shop.example")
+    await until(lambda: api.sent("setWebhook"))
+    assert api.sent("setWebhook")[0]["url"] == "https://hooks.shop.example/webhooks/telegram"
 
 
 @pytest.mark.parametrize(

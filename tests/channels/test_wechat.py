@@ -22,6 +22,7 @@ from bot.channels.wechat import open_channel
 from bot.channels.wechat.crypto import Envelope, read_xml, sign, write_xml
 from bot.channels.wechat.messages import read_message
 from bot.errors import SettingError
+from bot.log.records import Reply
 
 PATH = "/webhooks/wechat"
 APP_ID, APP_SECRET = "wx5823bf96d3bd56c7", "a secret of the app"
@@ -200,6 +201,15 @@ async def test_three_tries_are_one_message_and_events_are_known_by_their_moment(
         assert await post(running, callback) == (200, "success")
     await running.posted(3)
     assert dialogue.texts == ["hi", "track my order", "hello"]
+
+
+async def test_an_id_with_another_text_is_acknowledged_and_changes_nothing(
+    running: Any, dialogue: Any
+) -> None:
+    for text in ("hi", "bye", "hi"):
+        assert await post(running, xml(7, Content=text)) == (200, "success")
+    await running.posted()
+    assert running.inbound() == dialogue.texts == ["hi"]
 
 
 async def test_plain_callbacks_count_only_where_no_key_is_set(
@@ -408,6 +418,22 @@ async def test_a_late_passive_answer_goes_with_the_next(
     await passive.posted(2)
     assert api.sent == []
     assert api.token_requests == 0
+
+
+async def test_a_passive_answer_links_an_agents_file(
+    api: Api, start: Start, monkeypatch: pytest.MonkeyPatch, dialogue: Any
+) -> None:
+    monkeypatch.setenv("KEFU_WECHAT_PASSIVE_REPLY", "on")
+    running = await start(public_url="https://chat.shop.example")
+    assert await content_of(running, xml(1, Content="one")) == "echo one"
+    file = {"id": "f1", "kind": "file", "name": "bill.pdf", "content_type": "application/pdf"}
+    (row,) = running.rows("conversation")
+    await running.gateway.journal.say(
+        row["id"], [Reply(id="r1", author="agent", attachments=[file])]
+    )
+    said = await content_of(running, xml(2, Content="two"))
+    assert said.startswith("bill.pdf: https://chat.shop.example/api/v1/files/f1?expires=")
+    assert said.endswith("\n\necho two")
 
 
 async def test_a_passive_answer_stays_within_its_bytes(passive: Any, dialogue: Any) -> None:

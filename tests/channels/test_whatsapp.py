@@ -421,6 +421,17 @@ async def test_a_reported_failure_becomes_a_dead_letter(
     assert row["error"] == "WhatsApp: 131047 more than 24 hours have passed"
 
 
+async def test_who_writes_too_fast_holds_up_nobody_else(
+    graph: Graph, start: Start, dialogue: Any
+) -> None:
+    running = await start(rate_customer_per_min=2)
+    other = {**text("9", "from another"), "from": "16505550000"}
+    batch = notification(text("1", "one"), text("2", "two"), text("3", "three"), other)
+    assert await post(running, batch) == 429
+    await running.posted(3)
+    assert sorted(dialogue.texts) == ["from another", "one", "two"]
+
+
 def test_half_set_up_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     wiring: Any = None
     assert open_channel(wiring) is None

@@ -23,7 +23,7 @@ def test_a_hand_back_ends_what_was_waited_for(
     dialogue: DialogueProcess, shared_services: FakeServices
 ) -> None:
     dialogue.say("back", "/ask_human")
-    dialogue.say("back", "/ask_size")
+    dialogue.say("back", "/ask_size", waiting=True)
     assert slots_sent(shared_services)["handoff"] == "waiting"
     assert dialogue.hand_back("back", "e-1", slots=REST) == {"event_id": "e-1", "duplicate": False}
     dialogue.say("back", "/ask_size")
@@ -39,7 +39,7 @@ def test_a_hand_back_happens_once(dialogue: DialogueProcess, shared_services: Fa
     dialogue.hand_back("twice back", "e-1")
     dialogue.say("twice back", "/ask_human")
     assert dialogue.hand_back("twice back", "e-1")["duplicate"] is True
-    dialogue.say("twice back", "/ask_size")
+    dialogue.say("twice back", "/ask_size", waiting=True)
     assert slots_sent(shared_services)["handoff"] == "waiting"
     assert dialogue.hand_back("twice back", "e-2")["duplicate"] is False
 
@@ -153,8 +153,17 @@ def test_who_waits_without_the_bots_doing_is_known_to_wait(
 ) -> None:
     dialogue.say("by button", "/ask_size", waiting=True)
     assert slots_sent(shared_services)["handoff"] == "waiting"
-    dialogue.say("by button", "/ask_size")
+    dialogue.say("by button", "/ask_size", waiting=True)
     assert slots_sent(shared_services)["handoff"] == "waiting"
+
+
+def test_a_call_that_never_came_through_is_forgotten(
+    dialogue: DialogueProcess, shared_services: FakeServices
+) -> None:
+    # The gateway had given this turn up: nobody waits, whatever the bot believes.
+    dialogue.say("given up", "/ask_human")
+    dialogue.say("given up", "/ask_size", waiting=False)
+    assert slots_sent(shared_services)["handoff"] is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from bot.errors import NotStorable, StorageError
-from bot.log import reader, store
+from bot.log import outbox, reader, store
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
 from bot.log.records import Accepted, Finish, Inbound, Reply, TurnRecord
@@ -103,6 +103,29 @@ async def test_a_turn_is_committed_once(journal: Journal) -> None:
     assert [row["seq"] for row in page[1]] == [1, 2, 3]
     assert page[1][1]["buttons"] == [{"title": "a", "payload": "/a"}]
     assert page[1][2]["extra"] == {"image": "x"}
+
+
+async def test_the_bots_words_are_not_said_once_an_agent_has_come(journal: Journal) -> None:
+    conversation = await journal.open_conversation("api")
+    journal.sending = frozenset({"api"})
+    accepted = await accept(journal, conversation, "m1", "hello")
+    # Taken while the bot is at work on its answer.
+    await journal.set_status(conversation, "agent")
+    first = await journal.finish(turn_of(accepted, handoff_reason="asked"))
+    assert first is not None
+    assert (first.state, first.replies) == ("answered", [])
+    assert await journal.finish(turn_of(accepted)) == first
+    joined = await journal.say(conversation, [Reply(id=sortable_id(), author="agent", text="hi")])
+    assert joined is not None
+    page = await journal.messages(conversation, after=0, limit=10)
+    assert page is not None
+    status, rows = page
+    assert status == "agent", "nobody is called a second time"
+    assert [(row["seq"], row["author"]) for row in rows] == [(1, "customer"), (2, "agent")]
+    queued = await journal.write(
+        partial(outbox.claim, channels=["api"], most=10, lease_s=1, now=utc_now())
+    )
+    assert [row["id"] for row in queued] == [joined[0]["id"]]
 
 
 async def test_the_raw_text_goes_with_the_turn(journal: Journal) -> None:

@@ -100,8 +100,8 @@ class Messenger:
     async def events(self, request: web.Request) -> web.Response:
         """Keep what customers wrote; 200 once all of it is on disk."""
         events = await meta.read_events(request, self._app_secret)
-        for said in read_messages(events):
-            await meta.keep_all(self._wiring.door, self.name, [await self._received(said)])
+        received = [await self._received(said) for said in read_messages(events)]
+        await meta.keep_all(self._wiring.door, self.name, received)
         return web.Response(text="EVENT_RECEIVED")
 
     async def send(self, outgoing: Outgoing) -> None:

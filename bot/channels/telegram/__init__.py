@@ -2,7 +2,7 @@
 
 import re
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from bot.channels.channel import Channel, ChannelSettings, Wiring
@@ -14,7 +14,7 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 class TelegramSettings(ChannelSettings):
     """KEFU_TELEGRAM_...: a bot that @BotFather made."""
 
-    model_config = SettingsConfigDict(env_prefix="KEFU_TELEGRAM_", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="KEFU_TELEGRAM_")
 
     token: SecretStr | None = Field(
         None, description="Telegram: the bot's token from @BotFather; unset, the channel is off."
@@ -26,7 +26,6 @@ class TelegramSettings(ChannelSettings):
     )
     public_url: str | None = Field(
         None,
-        validation_alias=AliasChoices("KEFU_TELEGRAM_PUBLIC_URL", "KEFU_PUBLIC_URL"),
         description="Telegram: the gateway's public https address, which is registered at the "
         "start; unset, `KEFU_PUBLIC_URL`, and without that register it yourself.",
     )

@@ -65,6 +65,7 @@ class Telegram:
         self._parts = Parts()
         self._overall = Bucket(30, 30, wiring.world)
         self._each_chat = Bucket(1, 1, wiring.world)
+        self._public_url = settings.public_url or wiring.public_url
         self._registering: asyncio.Task[None] | None = None
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -73,10 +74,10 @@ class Telegram:
 
     async def start(self) -> None:
         """Tell Telegram where we are, without holding up the start."""
-        if self._settings.public_url is None:
+        if self._public_url is None:
             logger.info("telegram webhook not registered: no public address")
             return
-        self._registering = asyncio.create_task(self._register(self._settings.public_url))
+        self._registering = asyncio.create_task(self._register(self._public_url))
 
     async def close(self) -> None:
         """Stop registering if that is still going on."""

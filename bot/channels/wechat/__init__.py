@@ -21,15 +21,16 @@ from bot.channels.channel import (
 )
 from bot.channels.held import Held
 from bot.channels.parts import Part, Parts
-from bot.channels.pictures import as_picture, load_file, load_image
+from bot.channels.pictures import as_picture, load_image
 from bot.channels.required import require_all
 from bot.channels.signatures import unsigned
+from bot.channels.stored_files import stored_file
 from bot.channels.text_fallback import as_text, file_line, split_text
 from bot.channels.wechat.api import Codes, QuotaUsed, WechatApi
 from bot.channels.wechat.crypto import Envelope, check, read_xml, write_xml
 from bot.channels.wechat.messages import MAX_TEXT_BYTES, read_message
 from bot.channels.wechat.passive import WAIT_S, PassiveReplies
-from bot.errors import SettingError
+from bot.errors import RequestError, SettingError
 from bot.http import body
 from bot.log.records import Accepted
 
@@ -141,7 +142,9 @@ class Wechat:
         self._parts = Parts()
         self._held = Held(wiring.journal, self.name, wiring.world)
         self._passive = (
-            PassiveReplies(wiring.journal, WAIT_S) if settings.passive_reply == "on" else None
+            PassiveReplies(wiring.journal, wiring.file_url, WAIT_S)
+            if settings.passive_reply == "on"
+            else None
         )
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -167,7 +170,14 @@ class Wechat:
         received = read_message(fields, self._settings.subscribe_text)
         if received is None:
             return _success()
-        accepted = await self._wiring.door.receive(self.name, received)
+        try:
+            accepted = await self._wiring.door.receive(self.name, received)
+        except RequestError as error:
+            if error.status != 422:
+                raise
+            # Kept before, with another text: to be sent it again would change nothing.
+            logger.warning("wechat message came twice", extra={"id": received.message_id})
+            return _success()
         await self._held.release(received.account)
         if self._passive is None or accepted is None:
             return _success()
@@ -234,7 +244,7 @@ class Wechat:
 
     async def _attach(self, outgoing: Outgoing, attachment: dict[str, Any]) -> None:
         """A picture as such; other files by their address, WeChat takes none from accounts."""
-        file = await load_file(self._wiring, attachment)
+        file = await stored_file(self._wiring.journal, attachment)
         picture = as_picture(file) if file is not None else None
         if picture is None or not await self._picture(outgoing, picture):
             await self._say(outgoing, file_line(attachment))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,11 @@ class PassiveReplies:
     message has one answer: WeChat's second and third try get the same.
     """
 
-    def __init__(self, journal: Journal, wait_s: float = WAIT_S) -> None:
+    def __init__(
+        self, journal: Journal, file_url: Callable[[str], str], wait_s: float = WAIT_S
+    ) -> None:
         self._journal = journal
+        self._file_url = file_url
         self._wait_s = wait_s
         self._answers: OrderedDict[str, asyncio.Task[str]] = OrderedDict()
 
@@ -62,15 +65,15 @@ class PassiveReplies:
             partial(
                 passive.take,
                 conversation_id=accepted.inbound.conversation_id,
-                choose=_how_many_fit,
+                choose=self._how_many_fit,
             )
         )
         if not rows and accepted.duplicate:
             # Answered before, by another gateway or before a restart: from the log, the same again.
             finished = await self._journal.finished(accepted.id)
             rows = finished.replies if finished is not None else []
-            rows = rows[: _how_many_fit(rows)]
-        return _joined(rows)
+            rows = rows[: self._how_many_fit(rows)]
+        return self._joined(rows)
 
     async def _turn_of(self, accepted: Accepted) -> None:
         """Return when the message's turn is on disk."""
@@ -89,38 +92,37 @@ class PassiveReplies:
         finally:
             unwatch()
 
+    def _how_many_fit(self, rows: Sequence[dict[str, Any]]) -> int:
+        """How many of the messages one reply holds; at least one."""
+        count = 1
+        while count < len(rows) and len(self._words(rows[: count + 1]).encode()) <= MAX_TEXT_BYTES:
+            count += 1
+        return min(count, len(rows))
 
-def _how_many_fit(rows: Sequence[dict[str, Any]]) -> int:
-    """How many of the messages one reply holds; at least one."""
-    count = 1
-    while count < len(rows) and len(_words(rows[: count + 1]).encode()) <= MAX_TEXT_BYTES:
-        count += 1
-    return min(count, len(rows))
+    def _joined(self, rows: Sequence[dict[str, Any]]) -> str:
+        text = self._words(rows)
+        if len(text.encode()) <= MAX_TEXT_BYTES:
+            return text
+        room = MAX_TEXT_BYTES - len(_CUT_SHORT.encode())
+        return split_text(text, room, lambda part: len(part.encode()))[0] + _CUT_SHORT
 
+    def _words(self, rows: Sequence[dict[str, Any]]) -> str:
+        return _BETWEEN.join(text for text in map(self._text, rows) if text)
 
-def _joined(rows: Sequence[dict[str, Any]]) -> str:
-    text = _words(rows)
-    if len(text.encode()) <= MAX_TEXT_BYTES:
-        return text
-    room = MAX_TEXT_BYTES - len(_CUT_SHORT.encode())
-    return split_text(text, room, lambda part: len(part.encode()))[0] + _CUT_SHORT
-
-
-def _words(rows: Sequence[dict[str, Any]]) -> str:
-    return _BETWEEN.join(text for text in map(_text, rows) if text)
-
-
-def _text(row: dict[str, Any]) -> str:
-    return as_text(
-        Outgoing(
-            id=row["id"],
-            conversation_id=row["conversation_id"],
-            account=row["account"],
-            seq=row["seq"],
-            text=row["text"],
-            buttons=row["buttons"] or [],
-            image=(row["extra"] or {}).get("image"),
-            attachments=row["attachments"] or [],
-            created_at=row["created_at"],
+    def _text(self, row: dict[str, Any]) -> str:
+        return as_text(
+            Outgoing(
+                id=row["id"],
+                conversation_id=row["conversation_id"],
+                account=row["account"],
+                seq=row["seq"],
+                text=row["text"],
+                buttons=row["buttons"] or [],
+                image=(row["extra"] or {}).get("image"),
+                attachments=[
+                    one | {"url": self._file_url(one["id"])} if one.get("id") else one
+                    for one in row["attachments"] or ()
+                ],
+                created_at=row["created_at"],
+            )
         )
-    )

@@ -22,8 +22,9 @@ from bot.channels.channel import (
 )
 from bot.channels.held import Held
 from bot.channels.parts import Part, Parts
-from bot.channels.pictures import as_picture, load_file, load_image
+from bot.channels.pictures import as_picture, load_image
 from bot.channels.required import require_all
+from bot.channels.stored_files import stored_file
 from bot.channels.text_fallback import file_line
 from bot.channels.wechat.api import Codes, QuotaUsed, WechatApi
 from bot.channels.wechat.crypto import Envelope, read_xml
@@ -247,7 +248,7 @@ class Wecom:
             await self._post(outgoing, {"msgtype": "text", "text": {"content": url}}, index)
 
     async def _attach(self, outgoing: Outgoing, attachment: dict[str, Any], index: int) -> None:
-        file = await load_file(self._wiring, attachment)
+        file = await stored_file(self._wiring.journal, attachment)
         picture = as_picture(file) if file is not None else None
         kind = "file" if picture is None else "image"
         upload = picture or file

@@ -114,10 +114,11 @@ class WhatsApp:
     async def events(self, request: web.Request) -> web.Response:
         """Keep what customers wrote; 200 once all of it is on disk."""
         events = await meta.read_events(request, self._app_secret)
-        for value in read_values(events):
-            for said in read_messages(value):
-                await meta.keep_all(self._wiring.door, self.name, [await self._received(said)])
+        values = list(read_values(events))
+        for value in values:
             await self._note_failures(value)
+        received = [await self._received(said) for value in values for said in read_messages(value)]
+        await meta.keep_all(self._wiring.door, self.name, received)
         return web.Response()
 
     async def send(self, outgoing: Outgoing) -> None:

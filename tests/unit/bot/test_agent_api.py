@@ -365,3 +365,21 @@ async def test_everyone_who_waits_is_told_that_the_queue_moved(
     assert {"type": "status"} in heard
     assert (await second.messages())["queue"] == {"position": 1, "open": True}
     assert MESSAGES not in heard, "a place in the queue is no message"
+
+
+async def test_the_holder_sends_a_file_of_their_own(
+    running: Running, anna: Colleague, ben: Colleague
+) -> None:
+    customer = await running.converse()
+    await call(customer)
+    await anna.do(customer, "take")
+    url = f"{BASE}/conversations/{customer.id}/files?name=form.pdf"
+    refused = await running.client.post(url, data=b"%PDF-1.7\n", headers=ben.headers)
+    assert refused.status in (403, 409)
+    kept = await running.client.post(url, data=b"%PDF-1.7\n", headers=anna.headers)
+    assert kept.status == 201
+    file_id = (await kept.json())["id"]
+    status, _ = await anna.do(customer, "messages", id="a-1", attachments=[file_id])
+    assert status == 200
+    (said,) = [m for m in (await customer.messages())["messages"] if m["author"] == "agent"]
+    assert [one["name"] for one in said["attachments"]] == ["form.pdf"]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 
 async def test_a_message_with_wait_gets_the_replies(running: Any) -> None:
     conversation = await running.converse()
@@ -135,3 +137,34 @@ async def test_ready_when_the_dialogue_is(running: Any, start: Any) -> None:
     response = await lonely.client.get("/readyz")
     assert response.status == 503
     assert "dialogue" in (await response.json())["reason"]
+
+
+async def test_the_systems_words_follow_the_language_that_the_customer_chose(running: Any) -> None:
+    customer = await running.converse()
+    base = customer.url.removesuffix("/messages")
+    said = await running.client.post(
+        f"{base}/locale", json={"locale": "zh-CN"}, headers=customer.headers
+    )
+    assert (said.status, await said.json()) == (200, {"locale": "zh-CN"})
+    await running.client.post(f"{base}/handoff", headers=customer.headers)
+    page = await customer.messages()
+    notices = [one["text"] for one in page["messages"] if one["author"] == "system"]
+    assert notices
+    assert all("人工客服" in text or "您" in text for text in notices)
+
+
+@pytest.mark.parametrize("locale", [None, "", 7, "zh_CN", "no language"])
+async def test_a_locale_that_is_none_is_refused(running: Any, locale: Any) -> None:
+    customer = await running.converse()
+    url = customer.url.replace("/messages", "/locale")
+    refused = await running.client.post(url, json={"locale": locale}, headers=customer.headers)
+    assert refused.status == 400
+    assert (await refused.json())["error"]["field"] == "locale"
+
+
+async def test_only_its_customer_sets_a_conversations_language(running: Any) -> None:
+    anna, ben = await running.converse(), await running.converse()
+    url = anna.url.replace("/messages", "/locale")
+    for headers, status in (({}, 401), (ben.headers, 403)):
+        refused = await running.client.post(url, json={"locale": "zh"}, headers=headers)
+        assert refused.status == status

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from bot.delivery import Delivery
 from bot.door import Door, Received
 from bot.errors import RequestError, StorageError, TurnUnavailable
 from bot.http.limits import Limits
+from bot.http.rate_limits import RateLimits, Rates
 from bot.intake import Intake
 from bot.locks import NoLocks
 from bot.log.database import open_engine, upgrade
@@ -66,6 +67,7 @@ class House:
     delivery: Delivery
     bot: Bot
     path: Path
+    open_door: Callable[[RateLimits], Door]
 
     async def take(self, received: Received, channel: str = "plain") -> Accepted:
         """Receive it and wait for its turn."""
@@ -108,7 +110,11 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     intake = Intake(journal, delivery, Tokens("a secret of the tests"))
     limits = Limits(max_text_chars=100, wait_timeout_s=10)
     journal.start()
-    yield House(Door(journal, intake, limits, world), journal, delivery, bot, path)
+
+    def open_door(rates: RateLimits | None = None) -> Door:
+        return Door(journal, intake, limits, world, rates)
+
+    yield House(open_door(), journal, delivery, bot, path, open_door)
     await delivery.close()
     await journal.close()
 
@@ -130,6 +136,24 @@ async def test_a_platforms_retries_are_one_message(house: House) -> None:
     assert (await house.take(HELLO)).duplicate
     assert len(house.messages("in")) == len(house.messages("out")) == 1
     assert house.bot.texts == ["hello"]
+
+
+async def test_a_message_counts_once_however_often_it_is_brought(house: House) -> None:
+    now_s = 0.0
+    rates = Rates(api=1, open=1, upload=1, customer=2, channel=100, refused=1)
+    door = house.open_door(RateLimits(rates, clock=lambda: now_s))
+    page = [replace(HELLO, message_id=f"m{number}", text=f"{number}") for number in range(5)]
+    for let_in in (2, 4):
+        # As a platform does it: from the first one on, until one is refused.
+        for received in page[:let_in]:
+            await door.receive("plain", received)
+        with pytest.raises(RequestError) as refusal:
+            await door.receive("plain", page[let_in])
+        assert refusal.value.status == 429
+        now_s += 60
+    for received in page:
+        await door.receive("plain", received)
+    assert [row["text"] for row in house.messages("in")] == ["0", "1", "2", "3", "4"]
 
 
 async def test_the_same_id_of_another_account_or_channel_is_another_message(house: House) -> None:
@@ -179,9 +203,10 @@ async def test_a_notice_after_the_conversation_was_erased_opens_another(house: H
     assert len(house.rows("SELECT * FROM outbox")) == 1
 
 
-async def test_a_file_without_a_word_is_asked_about(house: House) -> None:
+@pytest.mark.parametrize("text", ["", " \n"])
+async def test_a_file_without_a_word_is_asked_about(house: House, text: str) -> None:
     photo = {"kind": "image", "name": "a\0b\ud800.jpg", "reference": "file-1", "size": 10}
-    await house.take(Received(account="jo", message_id="m1", attachments=(photo,)))
+    await house.take(Received(account="jo", message_id="m1", text=text, attachments=(photo,)))
     assert house.bot.texts == []
     (reply,) = house.messages("out")
     assert (reply["text"], reply["author"]) == (Patience().file_reply, "system")
@@ -230,6 +255,17 @@ async def test_a_replay_does_not_open_a_closed_conversation_again(house: House) 
     assert after["last_inbound_at"] == before["last_inbound_at"]
     assert after["last_seq"] == before["last_seq"]
     assert (await house.take(replace(HELLO, message_id="m2"))).status == "bot"
+
+
+async def test_a_signed_request_of_who_was_erased_starts_anew_as_well(house: House) -> None:
+    await house.take(replace(HELLO, nonce="n1"))
+    house.change("DELETE FROM conversation")
+    again = replace(HELLO, message_id="m2", nonce="n2")
+    await house.take(again)
+    assert [row["message_id"] for row in house.messages("in")] == ["m2"]
+    with pytest.raises(RequestError) as refusal:
+        await house.door.receive("plain", again)
+    assert refusal.value.status == 401
 
 
 async def test_who_was_erased_starts_anew(house: House) -> None:

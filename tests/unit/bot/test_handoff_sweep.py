@@ -14,7 +14,7 @@ from bot.agents import Agent
 from bot.handoff.desk import Desk
 from bot.handoff.policy import Policy
 from bot.handoff.sweep import Sweep
-from bot.log import database
+from bot.log import database, handoff
 from bot.log.journal import Journal
 from bot.log.records import Inbound, Reply
 from bot.turns import HandBack, TurnRequest
@@ -244,6 +244,35 @@ async def test_an_agent_who_answers_keeps_the_conversation(open_shop: Any) -> No
         await shop.desk.say(id_, anna, f"a-{number}", Reply(id="", text="here"))
         await shop.sweep.once()
     assert (await shop.row(id_))["agent_id"] == anna.id
+
+
+async def test_who_was_with_an_agent_that_was_removed_waits_for_another(open_shop: Any) -> None:
+    shop = open_shop(idle_s=0)
+    anna, ben = await shop.employ("Anna"), await shop.employ("Ben")
+    annas, bens = await shop.open(), await shop.open()
+    await shop.desk.take(annas, anna)
+    await shop.desk.take(bens, ben)
+    assert await shop.journal.write(partial(agents.remove, name="Anna", now=shop.now))
+    for _ in range(2):
+        await shop.sweep.once()
+    assert (await shop.row(annas))["status"] == "waiting"
+    assert await shop.notices(annas) == ["joined", "put_back", "next"]
+    assert (await shop.row(bens))["agent_id"] == ben.id
+
+
+async def test_conversations_left_with_an_agent_hide_no_other(
+    open_shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff, "MOST_WAITING", 2)
+    shop = open_shop(idle_s=300)
+    anna = await shop.employ("Anna")
+    held = [await shop.open() for _ in range(4)]
+    for id_ in held:
+        await shop.desk.take(id_, anna)
+    await shop.hear(held[-1], 1)
+    shop.later(seconds=300)
+    await shop.sweep.once()
+    assert (await shop.row(held[-1]))["status"] == "waiting"
 
 
 async def test_zero_seconds_are_no_limit(open_shop: Any) -> None:

@@ -390,3 +390,11 @@ async def test_a_language_is_kept_with_the_conversation(gateway: Any, tmp_path: 
     for locale in ("", "x", "en_US", "<script>", 7):
         status, answer = await open_(gateway, {"locale": locale})
         assert (status, answer["error"]["field"]) == (400, "locale")
+
+
+async def test_a_logged_in_customers_conversation_takes_the_language_of_the_last_device(
+    gateway: Any, tmp_path: Path
+) -> None:
+    for changes in ({"locale": "en"}, {"locale": "zh-CN"}, {}):
+        assert (await open_(gateway, hmac_claim("42") | changes))[0] == 201
+    assert rows(tmp_path, "SELECT locale FROM conversation") == [("zh-CN",)]

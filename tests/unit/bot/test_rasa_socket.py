@@ -16,6 +16,7 @@ import pytest
 import socketio
 from pydantic import SecretStr
 
+from bot.errors import StorageError
 from bot.log.records import Reply
 from bot.push import MESSAGES
 from bot.sockets.rasa_socket import as_uttered
@@ -261,6 +262,20 @@ async def test_an_event_twice_is_uttered_once(running: Any, widget: Open, tmp_pa
     await page.say("again")
     assert await page.hear() == [{"text": "echo again"}]
     assert page.uttered.empty()
+
+
+async def test_a_message_without_a_session_is_refused_aloud_when_the_log_cannot_be_read(
+    running: Any, widget: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await widget(running)
+
+    async def read(*_: Any) -> Any:
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(running.gateway.journal, "read", read)
+    await page.say("hello")
+    (uttered,) = await page.hear()
+    assert "could not be stored" in uttered["text"]
 
 
 def message(**changes: Any) -> dict[str, Any]:

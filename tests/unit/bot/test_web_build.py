@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.doctor import widget
+from bot.settings import Settings
 from bot.web import build
 
 LAUNCHER_BYTES = 15_000
@@ -61,3 +63,15 @@ def test_each_version_is_exact_and_no_registry_is_named() -> None:
     entries = [entry for name, entry in lock["packages"].items() if name]
     assert all("integrity" in entry for entry in entries)
     assert not any("resolved" in entry for entry in entries)
+
+
+def test_doctor_tells_of_a_widget_that_is_not_built(sources: Path) -> None:
+    settings = Settings(_env_file=None)
+    found = widget(settings)
+    assert (found.ok, found.seen, found.remedy) == (False, "not built", "run kefu prepare")
+    (sources / "dist").mkdir()
+    (sources / "dist" / "kefu.js").write_text("")
+    (sources / "dist" / build.STAMP).write_text("of other sources")
+    assert widget(settings).seen == "older than its sources"
+    (sources / "dist" / build.STAMP).write_text(build._stamp(build._sources()))
+    assert widget(settings).ok

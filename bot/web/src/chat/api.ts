@@ -43,6 +43,10 @@ export class Api {
     return this.call("GET", `${this.path(session, "messages")}?after=${after}&limit=200`, session);
   }
 
+  async setLocale(session: Session, locale: string): Promise<void> {
+    await this.call("POST", this.path(session, "locale"), session, { locale });
+  }
+
   async judge(session: Session, messageId: string, score: 1 | -1): Promise<void> {
     await this.call("POST", this.path(session, "feedback"), session, { message_id: messageId, score });
   }

@@ -16,6 +16,8 @@ export interface ConversationEvents {
   changed: () => void;
   /** Messages of the other side that came while the page was open. */
   arrived: (messages: Message[]) => void;
+  /** The gateway opens no conversation for who the page says is signed in. */
+  refused: (error: ApiError) => void;
 }
 
 export class Conversation {
@@ -23,6 +25,8 @@ export class Conversation {
   queue: Queue | null = null;
   rating: number | null = null;
   connected = false;
+  /** No conversation is opened for who is signed in: what is written waits for another proof. */
+  refused = false;
   /** Whose typing shows. */
   typing: "bot" | "agent" | null = null;
   private readonly messages = new Map<string, Message>();
@@ -32,6 +36,9 @@ export class Conversation {
   private identity: Identity | null = null;
   private locale = "en";
   private opening: Promise<Session> | null = null;
+  /** Counts the conversations that left the screen: what was asked for one of them is not shown. */
+  private epoch = 0;
+  private resumed = false;
   private typingTimer: ReturnType<typeof setTimeout> | undefined;
   private typedAt = 0;
 
@@ -43,9 +50,13 @@ export class Conversation {
   ) {
     this.outbox = new Outbox(storage, api, {
       session: () => this.open(),
-      acknowledged: (entry, seq) => this.acknowledged(entry, seq),
+      acknowledged: (entry, seq, session) => {
+        if (this.isCurrent(session)) this.acknowledged(entry, seq);
+      },
       changed: () => this.events.changed(),
-      gone: () => this.forget(),
+      gone: (session) => {
+        if (this.isCurrent(session)) this.forget();
+      },
     });
     this.feed = new Feed(base, {
       page: (page) => this.merge(page),
@@ -66,28 +77,36 @@ export class Conversation {
   /** Bring the history back and follow the conversation, if there is one. */
   async resume(identity: Identity | null | undefined, locale: string): Promise<void> {
     this.locale = locale;
-    if (identity !== undefined) this.identity = identity;
-    const session = this.storage.session;
-    if (identity !== undefined && session && session.customer !== customerOf(this.identity)) this.forget();
+    if (identity !== undefined) {
+      const session = this.storage.session;
+      this.identity = identity;
+      if (session && session.customer !== customerOf(identity)) this.forget();
+      this.outbox.keepOf(customerOf(identity));
+    }
+    this.resumed = true;
     window.addEventListener("online", () => this.hurry());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.hurry());
     if (this.storage.session || this.identity) await this.follow();
     this.outbox.hurry();
+    void this.tellLocale();
   }
 
   /** Someone signed in or out: their conversation takes the place of the one on screen. */
   async identify(identity: Identity | null): Promise<void> {
-    const same = customerOf(identity) === customerOf(this.identity);
+    const same = customerOf(identity) === this.customer;
     this.identity = identity;
-    if (same) return;
-    this.forget();
-    this.outbox.clear();
+    if (same && !this.refused) return;
+    if (!same) this.forget();
+    this.refused = false;
+    this.outbox.keepOf(customerOf(identity));
     this.events.changed();
     if (identity) await this.follow();
+    this.outbox.hurry();
   }
 
   setLocale(locale: string): void {
     this.locale = locale;
+    if (this.resumed) void this.tellLocale();
   }
 
   say(text: string, title?: string, attachments?: Attachment[]): void {
@@ -95,6 +114,7 @@ export class Conversation {
       id: crypto.randomUUID ? crypto.randomUUID() : `${Date.now()}-${Math.random().toString(36).slice(2)}`,
       text,
       at: new Date().toISOString(),
+      customer: this.customer,
       ...(title === undefined ? {} : { title }),
       ...(attachments ? { attachments } : {}),
     };
@@ -111,7 +131,7 @@ export class Conversation {
   }
 
   async upload(file: File, onProgress: (part: number) => void): Promise<Attachment> {
-    return this.api.upload(await this.open(), file, onProgress);
+    return this.withSession((session) => this.api.upload(session, file, onProgress));
   }
 
   async judge(id: string, score: 1 | -1): Promise<void> {
@@ -139,7 +159,9 @@ export class Conversation {
   }
 
   async askForPerson(): Promise<void> {
-    const said = await this.api.askForPerson(await this.open());
+    // The answer comes at once, and in the language that the gateway knows of.
+    await this.tellLocale();
+    const said = await this.withSession((session) => this.api.askForPerson(session));
     this.changeStatus(said.status, said.queue ?? null);
     if (!this.connected) await this.catchUp();
   }
@@ -182,30 +204,88 @@ export class Conversation {
 
   private hurry(): void {
     this.feed.hurry();
+    if (this.identity && !this.storage.session) void this.follow();
     this.outbox.hurry();
+    void this.tellLocale();
+  }
+
+  /** Who the conversation on screen belongs to; null for an anonymous visitor. */
+  private get customer(): string | null {
+    const session = this.storage.session;
+    return session ? session.customer : customerOf(this.identity);
+  }
+
+  private isCurrent(session: Session): boolean {
+    return this.storage.session?.id === session.id;
   }
 
   private async open(): Promise<Session> {
     const known = this.storage.session;
     if (known) return known;
-    this.opening ??= (async () => {
-      try {
-        const said = await this.api.open(this.identity, this.locale);
-        const session = { id: said.conversation_id, token: said.token, seen: 0, customer: customerOf(this.identity) };
-        this.storage.session = session;
-        this.feed.start(session, () => this.last);
-        return session;
-      } finally {
-        this.opening = null;
-      }
-    })();
+    this.opening ??= this.begin(this.identity, this.locale);
     return this.opening;
+  }
+
+  private async begin(identity: Identity | null, locale: string): Promise<Session> {
+    const { epoch } = this;
+    try {
+      const said = await this.api.open(identity, locale);
+      // Someone signed in or out meanwhile: this one is not theirs.
+      if (epoch !== this.epoch) throw new ApiError(0, "superseded");
+      const session = { id: said.conversation_id, token: said.token, seen: 0, customer: customerOf(identity), locale };
+      this.storage.session = session;
+      this.refused = false;
+      this.feed.start(session, () => this.last);
+      return session;
+    } catch (error) {
+      if (epoch === this.epoch && error instanceof ApiError && !error.passing) {
+        this.refused = true;
+        this.events.refused(error);
+        this.events.changed();
+      }
+      throw error;
+    } finally {
+      if (epoch === this.epoch) this.opening = null;
+    }
+  }
+
+  /** Call with the session; with a new one, once, when the gateway does not know it any more. */
+  private async withSession<T>(call: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.open();
+    try {
+      return await call(session);
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.gone || !this.isCurrent(session)) throw error;
+      this.forget();
+      return call(await this.open());
+    }
+  }
+
+  /** The system's own words come in the conversation's language: let it be the one on screen. */
+  private async tellLocale(): Promise<void> {
+    const session = this.storage.session;
+    const { locale } = this;
+    if (!session || session.locale === locale) return;
+    try {
+      await this.api.setLocale(session, locale);
+    } catch (error) {
+      // Told again when the network is back, or at the next visit.
+      if (error instanceof ApiError) return;
+      throw error;
+    }
+    const now = this.storage.session;
+    if (now && this.isCurrent(session)) this.storage.session = { ...now, locale };
   }
 
   private async follow(): Promise<void> {
     try {
-      const session = await this.open();
+      let session = await this.open();
       await this.catchUp({ quiet: true });
+      if (!this.storage.session && this.identity) {
+        // The token had expired: who is signed in gets the same conversation with a new one.
+        session = await this.open();
+        await this.catchUp({ quiet: true });
+      }
       if (this.storage.session?.id === session.id) this.feed.start(session, () => this.last);
     } catch (error) {
       // The socket's own tries go on; without a session the first message opens one.
@@ -223,11 +303,11 @@ export class Conversation {
         page = await this.api.page(session, this.last);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
-        if (error.gone) this.forget();
+        if (error.gone && this.isCurrent(session)) this.forget();
         this.events.changed();
         return;
       }
-      if (this.storage.session?.id !== session.id) return;
+      if (!this.isCurrent(session)) return;
       more = page.messages.length > 0 && page.next_after > this.last;
       this.merge(page, { quiet });
     }
@@ -295,6 +375,8 @@ export class Conversation {
   }
 
   private forget(): void {
+    this.epoch += 1;
+    this.opening = null;
     this.feed.stop();
     this.storage.session = null;
     this.messages.clear();

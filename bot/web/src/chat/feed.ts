@@ -54,8 +54,8 @@ export class Feed {
     });
     socket.on("disconnect", (reason) => {
       this.events.connected(false);
-      // The gateway ends connections when it stops; it is up to us to come back.
-      if (reason === "io server disconnect") setTimeout(() => this.socket === socket && socket.connect(), 1000);
+      // Ended by the gateway: it is up to us to come back.
+      if (reason === "io server disconnect") setTimeout(() => void this.comeBack(socket), 500 + 1000 * Math.random());
       this.pollSoon();
     });
     socket.on("connect_error", () => {
@@ -86,6 +86,13 @@ export class Feed {
 
   typing(): void {
     if (this.connected) this.socket?.volatile.emit("typing", {});
+  }
+
+  /** Connect again, unless asking shows that the conversation is gone and following it has stopped. */
+  private async comeBack(socket: Socket): Promise<void> {
+    if (this.socket !== socket) return;
+    await this.events.poll();
+    if (this.socket === socket) socket.connect();
   }
 
   private pollSoon(): void {

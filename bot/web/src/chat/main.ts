@@ -21,6 +21,7 @@ async function start(): Promise<void> {
   const storage = new Storage((key, value) => bridge.say({ type: "keep", key, value }));
   const query = new URLSearchParams(location.search);
   const greeted = Promise.withResolvers<{ identity: Identity | null | undefined }>();
+  const resumed = Promise.withResolvers<void>();
   let started = false;
   let shown = window.parent === window;
   let look: Look = {
@@ -40,6 +41,7 @@ async function start(): Promise<void> {
       shell.announce(messages);
       for (const { id, text, author } of messages) tell("message", { id, text, author: author ?? "bot" });
     },
+    refused: ({ status, message }) => tell("refused", { status, message }),
   });
   const bridge = new Bridge(receive);
   if (bridge.embedded) await Promise.race([greeted.promise, new Promise((resolve) => setTimeout(resolve, HELLO_MS))]);
@@ -106,19 +108,22 @@ async function start(): Promise<void> {
   document.addEventListener("visibilitychange", draw);
   if (shown) transcript.focus();
   const identity = bridge.embedded ? (await greeted.promise).identity : undefined;
-  await conversation.resume(identity, texts.locale);
+  const resuming = conversation.resume(identity, texts.locale);
+  resumed.resolve();
+  await resuming;
   document.documentElement.dataset.ready = "";
 
   function receive(message: ToChat): void {
     if (message.type === "hello") storage.restore(message.kept);
     if (message.type === "hello" || message.type === "look") {
+      // A page that names another language means it; new colours leave the customer's choice alone.
+      if (message.type === "look" && message.look.locale !== look.locale) storage.locale = null;
       look = message.look;
       applyLook(look);
-      if (message.type === "look") storage.locale = null;
       speak(storage.locale ?? look.locale);
     }
     if (message.type === "hello") greeted.resolve({ identity: message.identity });
-    else if (message.type === "identify") void greeted.promise.then(() => conversation.identify(message.identity));
+    else if (message.type === "identify") void resumed.promise.then(() => conversation.identify(message.identity));
     else if (message.type === "shown") {
       shown = message.shown;
       document.documentElement.toggleAttribute("data-full", message.full);

@@ -10,11 +10,11 @@ const LONGEST_WAIT_MS = 30_000;
 export interface OutboxEvents {
   /** The session to send with, opened when there is none yet. */
   session: () => Promise<Session>;
-  acknowledged: (entry: Pending, seq: number) => void;
+  acknowledged: (entry: Pending, seq: number, session: Session) => void;
   /** Something about an entry changed. */
   changed: () => void;
   /** The gateway does not know the session any more. */
-  gone: () => void;
+  gone: (session: Session) => void;
 }
 
 export class Outbox {
@@ -50,8 +50,9 @@ export class Outbox {
     this.events.changed();
   }
 
-  clear(): void {
-    this.storage.changeOutbox(() => []);
+  /** Keep only what this customer wrote: nobody's message goes into the conversation of another. */
+  keepOf(customer: string | null): void {
+    this.storage.changeOutbox((entries) => entries.filter((entry) => (entry.customer ?? null) === customer));
   }
 
   /** Send what waits, now. */
@@ -68,6 +69,8 @@ export class Outbox {
       await this.alone(() => this.drain());
       this.wait = FIRST_WAIT_MS;
     } catch (error) {
+      // No conversation is opened for this customer: trying again needs another proof, or the customer.
+      if (error instanceof Refused) return;
       const asked = error instanceof ApiError ? error.retryAfterMs : null;
       // Full jitter above a floor: many browsers come back at once after an outage.
       const pause = asked ?? FIRST_WAIT_MS / 2 + Math.random() * this.wait;
@@ -94,20 +97,33 @@ export class Outbox {
     return once();
   }
 
+  private next(): Pending | undefined {
+    return this.entries.find((one) => one.failed === undefined);
+  }
+
+  private async session(): Promise<Session> {
+    try {
+      return await this.events.session();
+    } catch (error) {
+      throw error instanceof ApiError && !error.passing ? new Refused(error.message) : error;
+    }
+  }
+
   /** Send entry after entry; throws ApiError when it is better to wait. */
   private async drain(): Promise<void> {
-    for (;;) {
-      const entry = this.entries.find((one) => one.failed === undefined);
+    while (this.next()) {
+      const session = await this.session();
+      // Whoever signed in or out meanwhile has taken theirs along.
+      const entry = this.next();
       if (!entry) return;
       try {
-        const session = await this.events.session();
         const said = await this.api.send(session, entry);
         this.storage.changeOutbox((entries) => entries.filter((one) => one.id !== entry.id));
-        this.events.acknowledged(entry, said.message.seq);
+        this.events.acknowledged(entry, said.message.seq, session);
       } catch (error) {
         if (!(error instanceof ApiError) || error.passing) throw error;
         if (error.gone) {
-          this.events.gone();
+          this.events.gone(session);
           throw error;
         }
         const failed = error.status === 413 ? "long" : "other";
@@ -117,6 +133,9 @@ export class Outbox {
     }
   }
 }
+
+/** No session can be had. */
+class Refused extends Error {}
 
 function withoutFailure(entry: Pending): Pending {
   const { failed: _, ...rest } = entry;

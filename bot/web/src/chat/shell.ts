@@ -112,6 +112,7 @@ export class Shell {
 
   private noticeOf(conversation: Conversation): string {
     if (!navigator.onLine) return this.texts.say("offline");
+    if (conversation.refused) return this.texts.say("refused");
     if (conversation.status !== "waiting") return "";
     const { queue } = conversation;
     if (queue && !queue.open) return this.texts.say("queueShut");

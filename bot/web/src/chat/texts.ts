@@ -35,6 +35,7 @@ const english = {
   withAgent: "You are talking to {name}",
   closed: "This chat has ended",
   offline: "You are offline. What you write is sent as soon as you are back.",
+  refused: "We could not confirm who you are. Please sign in again; what you wrote is kept.",
   reconnecting: "Connecting…",
   waiting: "Waiting to be sent",
   sent: "Sent",
@@ -100,6 +101,7 @@ const chinese: Record<Key, string> = {
   withAgent: "{name} 正在为您服务",
   closed: "本次对话已结束",
   offline: "网络已断开。您的消息会在恢复连接后立即发送。",
+  refused: "无法确认您的身份，请重新登录。您写的内容已保留。",
   reconnecting: "正在连接…",
   waiting: "等待发送",
   sent: "已发送",
@@ -130,13 +132,23 @@ const chinese: Record<Key, string> = {
 
 const RIGHT_TO_LEFT = new Set(["ar", "dv", "fa", "he", "ks", "ku", "ps", "sd", "ug", "ur", "yi"]);
 
+/** A language tag that both Intl and the gateway take, without extensions; "en" for what is none. */
+function tagOf(locale: string): string {
+  try {
+    const tag = new Intl.Locale(locale.replace(/_/g, "-")).baseName.split("-").slice(0, 4).join("-");
+    return /^[a-z]{2,3}(-|$)/.test(tag) ? tag : "en";
+  } catch {
+    return "en";
+  }
+}
+
 /** The words of one locale; English where there is no translation. */
 export class Texts {
   readonly locale: string;
   private readonly words: Record<Key, string>;
 
   constructor(locale: string) {
-    this.locale = /^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$/.test(locale) ? locale.replace(/_/g, "-") : "en";
+    this.locale = tagOf(locale);
     this.words = this.isChinese ? chinese : english;
   }
 

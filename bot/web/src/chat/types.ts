@@ -64,6 +64,8 @@ export interface Session {
   seen: number;
   /** Who was signed in when it was opened; null for an anonymous visitor. */
   customer: string | null;
+  /** The language that the gateway was told. */
+  locale?: string;
 }
 
 /** A message that the gateway has not acknowledged yet. */
@@ -73,6 +75,8 @@ export interface Pending {
   title?: string;
   attachments?: Attachment[];
   at: string;
+  /** Who wrote it, as in Session. */
+  customer?: string | null;
   failed?: string;
 }
 

@@ -96,9 +96,10 @@ function start(script: HTMLScriptElement): void {
     } else if (message.type === "close") {
       close();
     } else if (message.type === "unread") {
-      if (unread !== message.count) emit("unread", { count: message.count });
+      const news = unread !== message.count;
       unread = message.count;
       draw();
+      if (news) emit("unread", { count: message.count });
     } else if (message.type === "conversation") {
       write(FLAG, message.exists ? "1" : null);
     } else if (message.type === "keep") {
@@ -164,7 +165,7 @@ function start(script: HTMLScriptElement): void {
     refresh(): void {
       say({ type: "look", look: look() });
     },
-    /** Call `listener` at "open", "close", "unread", "message", "rated"; returns what stops it. */
+    /** Call `listener` at "open", "close", "unread", "message", "rated", "refused"; returns what stops it. */
     on(name: string, listener: Listener): () => void {
       const all = listeners.get(name) ?? new Set();
       listeners.set(name, all.add(listener));
