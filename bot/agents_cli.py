@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import agents
 from bot.agents import Role
 from bot.errors import StorageError
-from bot.log import database, store
+from bot.log import audit, database
 from bot.settings import Settings
 from bot.world import sortable_id, utc_now
 
@@ -84,7 +84,7 @@ def remove(name: str, as_json: bool) -> None:
 
 
 def _audit(connection: Connection, action: str, target: str, role: str | None) -> None:
-    store.audit(
+    audit.note(
         connection,
         id_=sortable_id(),
         who=("cli", action, target),

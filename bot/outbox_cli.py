@@ -8,8 +8,8 @@ import click
 from sqlalchemy import Connection
 
 from bot.errors import NotInOutbox
+from bot.log import audit
 from bot.log import outbox as rows
-from bot.log import store
 from bot.log.export import as_json
 from bot.log.opened import opened_log
 from bot.world import sortable_id, utc_now
@@ -104,7 +104,7 @@ def _note(connection: Connection, action: str, found: list[dict[str, Any]]) -> N
 
 def _audit(connection: Connection, action: str, target: str, detail: dict[str, Any]) -> None:
     who = ("cli", action, target)
-    store.audit(connection, id_=sortable_id(), who=who, detail=detail, now=utc_now())
+    audit.note(connection, id_=sortable_id(), who=who, detail=detail, now=utc_now())
 
 
 def _tell(did: str, count: int, *, as_json_: bool) -> None:

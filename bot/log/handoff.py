@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
-from bot.log import store, tables
+from bot.log import audit, store, tables
 from bot.log.records import Reply, Speech
 
 MOST_WAITING = 1000
@@ -73,7 +73,7 @@ def move(
     if step.trace is not None:
         trace = step.trace
         who = (trace.actor, trace.action, step.conversation_id)
-        store.audit(connection, id_=trace.id, who=who, detail=trace.detail, now=now)
+        audit.note(connection, id_=trace.id, who=who, detail=trace.detail, now=now)
     return Moved(done=True, row=row)
 
 

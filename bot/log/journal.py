@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from bot.log import database, reader, store
+from bot.log import audit, database, reader, store
 from bot.log.reader import Reader
 from bot.log.records import Accepted, Finish, Finished, Inbound, Opening, Reply, Speech, Status
 from bot.log.writer import Writer
@@ -171,7 +171,7 @@ class Journal:
         """Keep who did what to what; `detail` holds no customer's text."""
         await self.write(
             partial(
-                store.audit,
+                audit.note,
                 id_=self._world.new_id(),
                 who=(actor, action, target),
                 detail=detail,

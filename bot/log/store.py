@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.log import nonces, tables
+from bot.log import audit, nonces, tables
 from bot.log.reader import finished
 from bot.log.records import Accepted, Finish, Finished, Inbound, Opening, Speech, Status
 
@@ -381,7 +381,7 @@ def erase(
     gone = connection.execute(delete(_conversation).where(_conversation.c.id == conversation_id))
     if not gone.rowcount:
         return None
-    audit(
+    audit.note(
         connection,
         id_=audit_id,
         who=(actor, "erase", conversation_id),
@@ -389,26 +389,3 @@ def erase(
         now=now,
     )
     return messages
-
-
-def audit(
-    connection: Connection,
-    *,
-    id_: str,
-    who: tuple[str, str, str],
-    detail: dict[str, Any] | None,
-    now: datetime,
-) -> None:
-    """Keep `who` = (actor, action, target) for good."""
-    actor, action, target = who
-    connection.execute(
-        insert(tables.audit),
-        {
-            "id": id_,
-            "actor": actor,
-            "action": action,
-            "target": target,
-            "detail": detail,
-            "created_at": now,
-        },
-    )

@@ -30,6 +30,7 @@ from bot.http.openapi import describe
 from bot.log import database
 from bot.settings import Settings
 from bot.world import utc_now
+from tests.every_channel import EVERY_CHANNEL
 
 CHECKS = [
     not_a_server_error,
@@ -38,27 +39,6 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-CHANNELS = {
-    "KEFU_TELEGRAM_TOKEN": "123456:an-invented-token-of-the-tests",
-    "KEFU_TELEGRAM_WEBHOOK_SECRET": "an_invented_webhook_secret",
-    "KEFU_SLACK_BOT_TOKEN": "xoxb-invented",
-    "KEFU_SLACK_SIGNING_SECRET": "an invented signing secret",
-    "KEFU_WEBHOOK_SECRET": "an invented secret of at least 32 characters",
-    "KEFU_WEBHOOK_CALLBACK_URL": "http://127.0.0.1:9/callback",
-    "KEFU_WHATSAPP_ACCESS_TOKEN": "invented",
-    "KEFU_WHATSAPP_APP_SECRET": "invented",
-    "KEFU_WHATSAPP_VERIFY_TOKEN": "invented",
-    "KEFU_MESSENGER_ACCESS_TOKEN": "invented",
-    "KEFU_MESSENGER_APP_SECRET": "invented",
-    "KEFU_MESSENGER_VERIFY_TOKEN": "invented",
-    "KEFU_WECHAT_APP_ID": "wx-invented",
-    "KEFU_WECHAT_TOKEN": "invented",
-    "KEFU_WECHAT_APP_SECRET": "invented",
-    "KEFU_WECOM_CORP_ID": "ww-invented",
-    "KEFU_WECOM_SECRET": "invented",
-    "KEFU_WECOM_TOKEN": "invented",
-    "KEFU_WECOM_ENCODING_AES_KEY": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG",
-}
 SCHEMA = schemathesis.openapi.from_dict(
     describe(4000),
     config=SchemathesisConfig(
@@ -148,7 +128,7 @@ async def _stop(runner: web.AppRunner) -> None:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One gateway for all examples, with every channel set up."""
     with pytest.MonkeyPatch.context() as patch, _served(_behind) as dialogue_url:
-        for name, value in CHANNELS.items():
+        for name, value in EVERY_CHANNEL.items():
             patch.setenv(name, value)
         settings = Settings(
             _env_file=None,
