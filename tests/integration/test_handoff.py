@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import func, select
 
 from bot import agents
 from bot.agents import Agent
-from bot.errors import RequestError
+from bot.errors import RequestError, StorageError
 from bot.handoff.desk import Desk
 from bot.handoff.policy import Policy
 from bot.handoff.sweep import Sweep
@@ -136,7 +137,15 @@ async def test_the_clock_acts_once_in_several_gateways(desks: list[Desk]) -> Non
         Sweep(desk._journal, Desk(desk._journal, Dialogue(), desk.policy, str, later), later)
         for desk in desks
     ]
-    await asyncio.gather(*(sweep.once() for sweep in sweeps))
+
+    async def act(sweep: Sweep) -> None:
+        # As the running sweep does: what the database did not take is tried again next time.
+        with suppress(StorageError):
+            await sweep.once()
+            return
+        await sweep.once()
+
+    await asyncio.gather(*map(act, sweeps))
     assert await count_notices(desks[0], "nobody_came") == dict.fromkeys(ids, 1)
 
 
