@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -15,7 +15,6 @@ from bot.log.tables import agent as _agent
 
 # agent: takes conversations; reviewer: reads them; administrator: also releases those of others.
 Role = Literal["agent", "reviewer", "administrator"]
-ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

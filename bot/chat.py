@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 import click
 
 from bot.errors import GatewayRefused, GatewayUnreachable
+from bot.processes import loopback_of
 from bot.settings import Settings
 
 
@@ -24,8 +25,9 @@ class Client:
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Start a conversation; raises GatewayUnreachable when no gateway runs."""
-        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
-        client = cls(f"http://{host}:{settings.port}", settings.wait_timeout_s + 5)
+        client = cls(
+            f"http://{loopback_of(settings.host)}:{settings.port}", settings.wait_timeout_s + 5
+        )
         opened = client._post("/api/v1/conversations", {})
         client.conversation_id = opened["conversation_id"]
         client._token = opened["token"]

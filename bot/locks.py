@@ -8,8 +8,6 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy.engine import make_url
-
 from bot.errors import StorageError
 from bot.log import database
 
@@ -76,8 +74,7 @@ class AdvisoryLocks:
     shared = True
 
     def __init__(self, url: str) -> None:
-        address = make_url(url).set(drivername="postgresql")
-        self._conninfo = address.render_as_string(hide_password=False)
+        self._conninfo = database.libpq_address(url)
         self._wishes: queue.SimpleQueue[_Wish | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
 
 from bot.log import database
 
@@ -107,8 +106,7 @@ class Listener:
     """Hears what other gateways on the same PostgreSQL announce, in a thread of its own."""
 
     def __init__(self, url: str, hub: Hub) -> None:
-        address = make_url(url).set(drivername="postgresql")
-        self._conninfo = address.render_as_string(hide_password=False)
+        self._conninfo = database.libpq_address(url)
         self._hub = hub
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -18,7 +18,6 @@ from bot.errors import KefuError
 
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 120.0
-PROCESSES = ("understanding", "dialogue", "actions", "gateway")
 
 
 class SystemDidNotStart(KefuError):

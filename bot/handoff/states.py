@@ -16,8 +16,7 @@ Move = Literal["ask", "take", "release", "fall_silent", "hand_back", "give_up", 
 Standing = Mapping[str, Any]
 Changes = dict[str, Any]
 
-# Why a person was asked for. Actions of one's own may send others; they are kept as they are.
-REASONS = ("asked", "emotion", "repeated_failure", "low_confidence", "business_rule")
+# Reasons that actions of one's own send are kept as they are.
 _EARLIER_NAMES = {"no_answer": "low_confidence"}  # in logs of the first version
 # What the system itself says came of it; agents say the others, or words of their own.
 NOBODY_CAME = "nobody_came"

@@ -80,17 +80,12 @@ class Guard:
 
 def open_tokens(settings: Settings) -> Tokens:
     """The tokens of the settings' secrets, or of the one in the state folder."""
+    secret = settings.token_secret
     return Tokens(
-        token_secret(settings),
+        load_secret(settings.state_dir) if secret is None else secret.get_secret_value(),
         previous=[one.get_secret_value() for one in settings.token_secrets_previous],
         days=settings.token_days,
     )
-
-
-def token_secret(settings: Settings) -> str:
-    """The secret of the settings, or the one in the state folder."""
-    secret = settings.token_secret
-    return load_secret(settings.state_dir) if secret is None else secret.get_secret_value()
 
 
 def open_origins(settings: Settings) -> Origins:

@@ -145,6 +145,11 @@ def _upgrade_lock(url: str, engine: Engine) -> Iterator[None]:
         yield
 
 
+def libpq_address(url: str) -> str:
+    """The PostgreSQL URL as psycopg takes it, without SQLAlchemy's driver; holds the password."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def sqlite_path(url: str) -> Path | None:
     """The file of a SQLite URL; None for a database in memory or another server."""
     database = make_url(url).database if _kind(url) == "sqlite" else None
