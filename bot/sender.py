@@ -60,7 +60,8 @@ class Sender:
         self._housekeeper: asyncio.Task[None] | None = None
         self._closing = False
         self._sending: set[asyncio.Task[None]] = set()
-        # What is being sent or settled: our own claim may run out while the database is away.
+        # What is being sent or settled: our own claim may run out while the database is away. What
+        # is settled leaves before the courier hears of a claim that was committed after it.
         self._in_hand: set[str] = set()
         self._busy = dict.fromkeys(channels, 0)
 
@@ -111,7 +112,7 @@ class Sender:
                 self._busy[name] += 1
                 task = asyncio.create_task(self._send(name, row))
                 self._sending.add(task)
-                task.add_done_callback(partial(self._done, name, row["id"]))
+                task.add_done_callback(partial(self._done, name))
             if self._closing:
                 return
             try:
@@ -120,9 +121,8 @@ class Sender:
             except TimeoutError:
                 pass
 
-    def _done(self, name: str, row_id: str, task: asyncio.Task[None]) -> None:
+    def _done(self, name: str, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        self._in_hand.discard(row_id)
         self._busy[name] -= 1
         self._wakes[name].set()
 
@@ -138,6 +138,12 @@ class Sender:
         )
 
     async def _send(self, name: str, row: dict[str, Any]) -> None:
+        try:
+            await self._try(name, row)
+        finally:
+            self._in_hand.discard(row["id"])
+
+    async def _try(self, name: str, row: dict[str, Any]) -> None:
         """One try of one message, and what came of it."""
         try:
             async with asyncio.timeout(self._postage.send_timeout_s):

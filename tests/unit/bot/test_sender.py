@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -61,9 +62,17 @@ class Fickle(Journal):
 
     failing: Callable[..., Any] | None = None
     held: asyncio.Event | None = None
+    # The disk takes this long to note how a try went.
+    stalled: threading.Event | None = None
+    behind: Sequence[Any] = ()
 
     def write(self, unit: Any, publish: Any = (), then: Any = None) -> Any:
         kind = getattr(unit, "func", None)
+        if self.stalled is not None:
+            if kind is outbox.settle:
+                self._stall(self.stalled)
+                self.behind = ()
+            self.behind = [*self.behind, kind]
         if self.failing is not None and kind is self.failing:
             failed = asyncio.get_running_loop().create_future()
             failed.set_exception(StorageError("disk full"))
@@ -72,6 +81,11 @@ class Fickle(Journal):
         if self.held is not None and kind is outbox.claim:
             return asyncio.ensure_future(self._after(self.held, future))
         return future
+
+    def _stall(self, until: threading.Event) -> None:
+        stalling = threading.Event()
+        super().write(lambda _: stalling.set() or until.wait(10))
+        stalling.wait(10)
 
     async def _after(self, event: asyncio.Event, future: Any) -> Any:
         claimed = await future
@@ -347,6 +361,19 @@ async def test_while_the_database_is_away_nothing_is_sent_twice(office: Office) 
     office.journal.failing = None
     await office.sent("two", "three")
     assert office.platform.texts == ["one", "two", "three"]
+
+
+async def test_what_is_due_again_before_its_try_is_noted_is_sent(office: Office) -> None:
+    office.platform.plans = {"one": [SendLater("busy"), None]}
+    office.journal.stalled = threading.Event()
+    office.open(postage=Postage(first_delay_s=0))
+    await office.say("jo", "one")
+    await office.until(lambda _: outbox.settle in office.journal.behind)
+    # A claim lines up behind the settlement, shares its commit, and finds the message due.
+    office.forward(0)
+    await office.until(lambda _: outbox.claim in office.journal.behind)
+    office.journal.stalled.set()
+    await office.sent("one")
 
 
 async def test_a_broken_outbox_is_looked_at_again(office: Office) -> None:
