@@ -1,60 +1,20 @@
-"""The tables of the conversation log."""
-
-from datetime import UTC, datetime
-from typing import Any
+"""What was said and understood: conversations, messages, turns, corrections, ratings, files."""
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-# Named constraints: Alembic can only alter on PostgreSQL what has a name it can foretell.
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC: PostgreSQL keeps the zone, SQLite forgets it and gets it back here."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Attach UTC where the database gave a naive moment."""
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
-
-
-def _conversation_key() -> Column[Any]:
-    return Column(
-        "conversation_id", Text, ForeignKey("conversation.id", ondelete="CASCADE"), nullable=False
-    )
-
+from bot.log.tables.base import Json, UtcDateTime, conversation_key, metadata
 
 conversation = Table(
     "conversation",
@@ -99,7 +59,7 @@ message = Table(
     "message",
     metadata,
     Column("id", Text, primary_key=True),
-    _conversation_key(),
+    conversation_key(),
     Column("seq", BigInteger, nullable=False),
     Column("direction", Text, nullable=False),
     # customer, bot, agent or system.
@@ -140,7 +100,7 @@ turn = Table(
     "turn",
     metadata,
     Column("id", Text, primary_key=True),
-    _conversation_key(),
+    conversation_key(),
     Column(
         "inbound_id",
         Text,
@@ -183,7 +143,7 @@ feedback = Table(
     "feedback",
     metadata,
     Column("id", Text, primary_key=True),
-    _conversation_key(),
+    conversation_key(),
     Column("turn_id", Text, ForeignKey("turn.id", ondelete="CASCADE"), index=True),
     # thumb: 1 or -1 for a turn; rating: 1 to 5 for the conversation.
     Column("kind", Text, nullable=False, server_default="thumb"),
@@ -193,43 +153,11 @@ feedback = Table(
     Index("feedback_conversation", "conversation_id"),
 )
 
-# What a messaging platform still has to be given: a row for each outgoing message, under its id.
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("id", Text, ForeignKey("message.id", ondelete="CASCADE"), primary_key=True),
-    _conversation_key(),
-    Column("channel", Text, nullable=False),
-    Column("account", Text, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_at", UtcDateTime, nullable=False),
-    Column("claimed_until", UtcDateTime),
-    Column("error", Text),
-    Column("created_at", UtcDateTime, nullable=False),
-    CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state"),
-)
-Index(
-    "outbox_queued",
-    outbox.c.conversation_id,
-    outbox.c.seq,
-    sqlite_where=outbox.c.state == "queued",
-    postgresql_where=outbox.c.state == "queued",
-)
-Index(
-    "outbox_due",
-    outbox.c.next_at,
-    sqlite_where=outbox.c.state == "queued",
-    postgresql_where=outbox.c.state == "queued",
-)
-Index("outbox_state", outbox.c.state, outbox.c.created_at)
-
 file = Table(
     "file",
     metadata,
     Column("id", Text, primary_key=True),
-    _conversation_key(),
+    conversation_key(),
     Column("name", Text, nullable=False),
     Column("content_type", Text, nullable=False),
     # bytes
@@ -238,48 +166,4 @@ file = Table(
     Column("data", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index("file_conversation", "conversation_id"),
-)
-
-# Signatures of signed requests that were used: a second use is a replay.
-nonce = Table(
-    "nonce",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("expires_at", UtcDateTime, nullable=False, index=True),
-)
-
-# Of platforms that keep a list of messages and only say that there is something new in it.
-channel_cursor = Table(
-    "channel_cursor",
-    metadata,
-    Column("channel", Text, primary_key=True),
-    Column("account", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    # Of the notice that is still open: both NULL when all was read.
-    Column("token", Text),
-    Column("noted_at", UtcDateTime),
-)
-
-agent = Table(
-    "agent",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("role", Text, nullable=False),
-    # SHA-256 of the token, in hex: the token itself is shown once and kept nowhere.
-    Column("token_hash", Text, unique=True),
-    Column("state", Text),
-    Column("disabled_at", UtcDateTime),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("detail", Json),
-    Column("created_at", UtcDateTime, nullable=False, index=True),
 )
