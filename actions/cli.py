@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import yaml
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from actions.database import Database, one_line, open_database
 from actions.errors import ActionsError, EmptyStoreError, StoreError
+from actions.qa.exchange import plain_pair, yaml_of
 from actions.qa.importing import (
     IMPORT_TIMEOUT_S,
     Importer,
@@ -23,7 +23,7 @@ from actions.qa.importing import (
     read_strange,
 )
 from actions.qa.live import Findings, QaSearch
-from actions.qa.pairs import CsvColumns, Pair
+from actions.qa.pairs import CsvColumns
 from actions.qa.store import read_pairs
 from actions.settings import ActionSettings
 from actions.understanding import UnderstandingClient
@@ -42,14 +42,22 @@ def qa() -> None:
 @click.option("--question", default="question", show_default=True, help="CSV: the questions.")
 @click.option("--answer", default="answer", show_default=True, help="CSV: the answers.")
 @click.option("--label", "--intent", help="CSV: the intents or categories, if there are any.")
+@click.option("--overwrite", is_flag=True, help="Also pairs that were edited in the console.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def import_command(
-    path: Path | None, question: str, answer: str, label: str | None, *, as_json: bool
+    path: Path | None,
+    question: str,
+    answer: str,
+    label: str | None,
+    *,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Bring PATH (default: qa in the data folder) into the store.
 
     PATH is a folder of YAML files, one such file, or a CSV or TSV file with a header. What was
-    imported from it before and is gone is no longer found; what is unchanged costs nothing.
+    imported from it before and is gone is no longer found; what is unchanged costs nothing. What
+    was edited in the console stays as it is there.
     """
     settings = ActionSettings()
     with tqdm(desc="embedding", unit="text", disable=None, file=sys.stderr) as bar:
@@ -60,9 +68,9 @@ def import_command(
 
         if path is not None and path.suffix.lower() in _TABULAR:
             columns = CsvColumns(question=question, answer=answer, intent=label)
-            report = _run(_import_csv(settings, path, columns, progress))
+            report = _run(_import_csv(settings, path, columns, progress, overwrite=overwrite))
         else:
-            report = _run(import_qa(settings, path, progress=progress))
+            report = _run(import_qa(settings, path, progress=progress, overwrite=overwrite))
     if as_json:
         click.echo(json.dumps(report.as_dict()))
         return
@@ -70,6 +78,11 @@ def import_command(
         f"{report.pairs} pairs in the store: {report.added} added, {report.changed} changed, "
         f"{report.removed} removed; {report.embedded} texts embedded"
     )
+    if report.kept:
+        click.echo(
+            f"edited in the console and left as they are there: {', '.join(report.kept)} "
+            "(--overwrite takes the file's)"
+        )
 
 
 @qa.command("search")
@@ -125,21 +138,11 @@ def export_command(*, as_json: bool) -> None:
         raise click.ClickException(str(EmptyStoreError()))
     if as_json:
         for pair in pairs:
-            click.echo(json.dumps({**_plain(pair), "category": pair.category}, ensure_ascii=False))
+            click.echo(
+                json.dumps({**plain_pair(pair), "category": pair.category}, ensure_ascii=False)
+            )
         return
-    for category in dict.fromkeys(pair.category for pair in pairs):
-        found = [_plain(pair) for pair in pairs if pair.category == category]
-        # A document a category, so that the output can be parted into files again.
-        click.echo("---")
-        click.echo(
-            yaml.safe_dump(
-                {"category": category, "pairs": found},
-                sort_keys=False,
-                allow_unicode=True,
-                width=1_000,
-            ),
-            nl=False,
-        )
+    click.echo(yaml_of(pairs), nl=False)
 
 
 async def _import_csv(
@@ -147,12 +150,15 @@ async def _import_csv(
     path: Path,
     columns: CsvColumns,
     progress: Callable[[int, int], None],
+    *,
+    overwrite: bool,
 ) -> ImportReport:
     client = UnderstandingClient(settings.nlu_url, timeout_s=IMPORT_TIMEOUT_S)
     database = open_database(settings.database_url)
     try:
         importer = Importer(database, client, strange=read_strange(settings.data_dir))
-        return await importer.bring_in(read_csv_source(path, columns), progress=progress)
+        found = read_csv_source(path, columns)
+        return await importer.bring_in(found, progress=progress, overwrite=overwrite)
     finally:
         await client.close()
         database.close()
@@ -185,13 +191,3 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
         raise click.ClickException(str(error)) from None
     except SQLAlchemyError as error:
         raise click.ClickException(str(StoreError(one_line(error)))) from None
-
-
-def _plain(pair: Pair) -> dict[str, Any]:
-    return {
-        "id": pair.id,
-        "intent": pair.intent,
-        "question": pair.question,
-        "variants": list(pair.wordings[1:]),
-        "answer": pair.answer,
-    }

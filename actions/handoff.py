@@ -155,6 +155,8 @@ def _reason(turn: Turn) -> str:
         return "asked"
     if turn.failures >= FAILURES_UNTIL_HANDOFF:
         return "repeated_failure"
-    if turn.intent == "affirm":  # the customer took an offer
-        return "low_confidence" if turn.failures else "asked"
-    return "emotion" if turn.emotion == "angry" else "asked"
+    if turn.intent == "affirm" and turn.failures:  # the customer took an offer
+        return "low_confidence"
+    # Who says "yes please" to an offer is calm already: what it was made for was the anger before.
+    is_angry = "angry" in (turn.emotion, turn.emotion_before if turn.intent == "affirm" else None)
+    return "emotion" if is_angry else "asked"

@@ -17,6 +17,8 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -63,8 +65,28 @@ class QaPair(Base):
     source: Mapped[str] = mapped_column(ForeignKey("qa_source.name"), index=True)
     fingerprint: Mapped[str] = mapped_column(String(64))  # sha256 of the pair as it was read
     active: Mapped[bool] = mapped_column(Boolean, default=True)
+    # A person changed it: an import of its file leaves it as it is.
+    edited: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    revision: Mapped[int] = mapped_column(Integer, server_default=text("0"))  # 0: never changed
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class QaRevision(Base):
+    """What a pair was from one change on to the next; number 0 is what it was before the first."""
+
+    __tablename__ = "qa_revision"
+    __table_args__ = (UniqueConstraint("pair_id", "number"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    pair_id: Mapped[str] = mapped_column(ForeignKey("qa_pair.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(Integer)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+    actor: Mapped[str] = mapped_column(String(200))
+    note: Mapped[str | None] = mapped_column(Text)
+    # The conversation that the new wordings came from, if a customer wrote them.
+    conversation_id: Mapped[str | None] = mapped_column(Text, index=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class QaVariant(Base):
@@ -79,6 +101,8 @@ class QaVariant(Base):
     text: Mapped[str] = mapped_column(Text)
     embedding: Mapped[bytes | None] = mapped_column(LargeBinary)
     embedder: Mapped[str | None] = mapped_column(String(200))
+    # The conversation in which a customer wrote it; NULL for the company's own words.
+    conversation_id: Mapped[str | None] = mapped_column(Text, index=True)
 
 
 class QaState(Base):

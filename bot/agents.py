@@ -1,4 +1,4 @@
-"""The people who take conversations over: who they are, by a token that is kept as a hash only."""
+"""The people who work here, and their tokens, passwords and roles; of secrets only hashes."""
 
 import hashlib
 import secrets
@@ -7,14 +7,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from bot.errors import RequestError
+from bot.log import sessions
 from bot.log.journal import Journal
 from bot.log.tables import agent as _agent
 
 # agent: takes conversations; reviewer: reads them; administrator: also releases those of others.
 Role = Literal["agent", "reviewer", "administrator"]
+MAX_NAME_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,30 +74,39 @@ def hash_token(token: str) -> str:
 
 def find(connection: Connection, *, token_hash: str) -> Agent | None:
     """The agent with this token."""
-    row = connection.execute(
-        select(_agent.c.id, _agent.c.name, _agent.c.role).where(
-            _agent.c.token_hash == token_hash, _agent.c.disabled_at.is_(None)
-        )
-    ).one_or_none()
-    return None if row is None else Agent(id=row.id, name=row.name, role=row.role)
+    return _one(connection, _agent.c.token_hash == token_hash)
 
 
 def add(
-    connection: Connection, *, id_: str, name: str, role: Role, now: datetime
+    connection: Connection,
+    *,
+    id_: str,
+    name: str,
+    role: Role,
+    now: datetime,
+    password_hash: str | None = None,
 ) -> tuple[Agent, str] | None:
     """A new agent, or a removed one of this name again, and the token; None when the name is taken.
 
-    The token is in nobody's hands but the caller's.
+    The token is in nobody's hands but the caller's. A password given here is for once: it must be
+    changed at the first sign-in.
     """
     token = secrets.token_urlsafe(32)
-    values: dict[str, Any] = {"role": role, "token_hash": hash_token(token), "disabled_at": None}
+    values: dict[str, Any] = {
+        "role": role,
+        "token_hash": hash_token(token),
+        "disabled_at": None,
+        **_password(password_hash, must_change=True, now=now),
+    }
     earlier = connection.execute(
-        select(_agent.c.id, _agent.c.disabled_at, _agent.c.token_hash).where(_agent.c.name == name)
+        select(
+            _agent.c.id, _agent.c.disabled_at, _agent.c.token_hash, _agent.c.password_hash
+        ).where(_agent.c.name == name)
     ).one_or_none()
     if earlier is None:
         connection.execute(insert(_agent), {"id": id_, "name": name, "created_at": now, **values})
         return Agent(id=id_, name=name, role=role), token
-    if earlier.disabled_at is None and earlier.token_hash is not None:
+    if earlier.disabled_at is None and (earlier.token_hash or earlier.password_hash) is not None:
         return None
     connection.execute(update(_agent).where(_agent.c.id == earlier.id).values(**values))
     return Agent(id=earlier.id, name=name, role=role), token
@@ -103,12 +114,94 @@ def add(
 
 def remove(connection: Connection, *, name: str, now: datetime) -> bool:
     """Take an agent's access away; what they wrote keeps their name. False when there is none."""
-    removed = connection.execute(
+    found = named(connection, name=name)
+    if found is None:
+        return False
+    connection.execute(
         update(_agent)
-        .where(_agent.c.name == name, _agent.c.disabled_at.is_(None))
-        .values(disabled_at=now, token_hash=None)
+        .where(_agent.c.id == found.id)
+        .values(disabled_at=now, token_hash=None, **_password(None, must_change=False, now=None))
     )
-    return bool(removed.rowcount)
+    sessions.end_all(connection, agent_id=found.id)
+    return True
+
+
+def named(connection: Connection, *, name: str) -> Agent | None:
+    """The agent of this name who has access."""
+    return _one(connection, _agent.c.name == name)
+
+
+def by_id(connection: Connection, *, id_: str) -> Agent | None:
+    """The agent of this id who has access."""
+    return _one(connection, _agent.c.id == id_)
+
+
+def set_password(
+    connection: Connection, *, id_: str, password_hash: str, must_change: bool, now: datetime
+) -> None:
+    """Give an agent another password; it ends the pause after wrong ones, and all sessions.
+
+    One that must be changed came from somebody else: no network is known to be the agent's then.
+    """
+    values = _password(password_hash, must_change=must_change, now=now)
+    if not must_change:
+        del values["known_networks"]
+    connection.execute(update(_agent).where(_agent.c.id == id_).values(**values))
+    sessions.end_all(connection, agent_id=id_)
+
+
+def password_hash_of(connection: Connection, *, id_: str) -> str | None:
+    """What is kept of an agent's password."""
+    return connection.execute(
+        select(_agent.c.password_hash).where(_agent.c.id == id_, _agent.c.disabled_at.is_(None))
+    ).scalar_one_or_none()
+
+
+def set_preferences(
+    connection: Connection, *, id_: str, locale: str | None, theme: str | None
+) -> None:
+    """How an agent sees the console; None: as the browser asks."""
+    connection.execute(update(_agent).where(_agent.c.id == id_).values(locale=locale, theme=theme))
+
+
+def set_role(connection: Connection, *, id_: str, role: Role) -> None:
+    """Give an agent another role, which holds from the next request on."""
+    connection.execute(update(_agent).where(_agent.c.id == id_).values(role=role))
+
+
+def new_token(connection: Connection, *, id_: str) -> str:
+    """A new token for the agents' API in place of the one before."""
+    token = secrets.token_urlsafe(32)
+    connection.execute(
+        update(_agent).where(_agent.c.id == id_).values(token_hash=hash_token(token))
+    )
+    return token
+
+
+def revoke_token(connection: Connection, *, id_: str) -> None:
+    """Take an agent's token away; the console stays open to them."""
+    connection.execute(update(_agent).where(_agent.c.id == id_).values(token_hash=None))
+
+
+def is_last_administrator(connection: Connection, *, id_: str) -> bool:
+    """Whether nobody else could administrate; holds off changes that would make it so meanwhile."""
+    administrators = connection.execute(
+        select(_agent.c.id)
+        .where(
+            _agent.c.role == "administrator",
+            _agent.c.disabled_at.is_(None),
+            _agent.c.password_hash.is_not(None),
+        )
+        .order_by(_agent.c.id)
+        .with_for_update()
+    ).scalars()
+    return list(administrators) == [id_]
+
+
+def clean_name(name: str) -> str | None:
+    """A name as customers may read it; None for what is none."""
+    name = " ".join(name.split())
+    return name if name and len(name) <= MAX_NAME_CHARS and name.isprintable() else None
 
 
 def everyone(connection: Connection) -> list[dict[str, Any]]:
@@ -119,3 +212,25 @@ def everyone(connection: Connection) -> list[dict[str, Any]]:
         .order_by(_agent.c.name)
     )
     return [dict(row) for row in rows.mappings()]
+
+
+def _one(connection: Connection, which: ColumnElement[bool]) -> Agent | None:
+    row = connection.execute(
+        select(_agent.c.id, _agent.c.name, _agent.c.role).where(
+            which, _agent.c.disabled_at.is_(None)
+        )
+    ).one_or_none()
+    return None if row is None else Agent(id=row.id, name=row.name, role=row.role)
+
+
+def _password(
+    password_hash: str | None, *, must_change: bool, now: datetime | None
+) -> dict[str, Any]:
+    return {
+        "password_hash": password_hash,
+        "password_changed_at": now if password_hash is not None else None,
+        "must_change_password": must_change and password_hash is not None,
+        "failed_sign_ins": 0,
+        "locked_until": None,
+        "known_networks": None,
+    }

@@ -6,7 +6,9 @@ import aiohttp
 from aiohttp import web
 
 from bot.agents import Agents
+from bot.console.site import Site
 from bot.gateway import Gateway, Overrides, open_gateway
+from bot.handoff.assignment import Assignment
 from bot.http.agent_api import AgentApi, AgentParts
 from bot.http.api import Api, ApiParts
 from bot.http.body import MAX_BODY_BYTES
@@ -54,8 +56,10 @@ async def build_app(settings: Settings, *, overrides: Overrides | None = None) -
     view = View(gateway.journal, gateway.links, gateway.desk.queue_of)
     feed = Feed(view, gateway.journal.hub, gateway.world)
     agents = Agents(gateway.journal)
+    site = Site(gateway, gateway.sessions)
     _add_routes(app.router, gateway, view, agents)
-    sockets = _open_sockets(gateway, feed, agents)
+    site.add_routes(app.router)
+    sockets = _open_sockets(gateway, feed, agents, site)
     sockets.add_routes(app.router)
 
     async def hang_up(app: web.Application) -> None:
@@ -91,6 +95,7 @@ def _add_routes(router: web.UrlDispatcher, gateway: Gateway, view: View, agents:
     agent_parts = AgentParts(
         journal=journal,
         desk=gateway.desk,
+        assignment=Assignment(journal, gateway.desk, gateway.world),
         agents=agents,
         view=view,
         files=gateway.files,
@@ -111,13 +116,15 @@ def _add_routes(router: web.UrlDispatcher, gateway: Gateway, view: View, agents:
         channel.add_routes(router)
 
 
-def _open_sockets(gateway: Gateway, feed: Feed, agents: Agents) -> Sockets:
+def _open_sockets(gateway: Gateway, feed: Feed, agents: Agents, site: Site) -> Sockets:
     guard, journal = gateway.guard, gateway.journal
     sockets = Sockets(
         guard.origins, guard.refusals, max_per_address=gateway.settings.max_sockets_per_address
     )
     sockets.register(KefuSocket(guard.tokens, feed, journal.hub))
-    of_agents = AgentSocketParts(journal=journal, desk=gateway.desk, agents=agents, feed=feed)
+    of_agents = AgentSocketParts(
+        journal=journal, desk=gateway.desk, agents=agents, feed=feed, visitor=site.visitor
+    )
     sockets.register(AgentSocket(of_agents))
     if gateway.settings.rasa_socket:
         sessions = RasaSessions(guard.identity, guard.admission, gateway.world)

@@ -22,13 +22,16 @@ COMMANDS = {
     "log": "bot.log.cli:log",
     "outbox": "bot.outbox_cli:outbox",
     "agent": "bot.agents_cli:agent",
+    "watch": "bot.console.voice.cli:watch",
     "bench": "bot.cli:bench",
 }
 BENCHES = {
     "answers": "actions.qa.bench:answers",
+    "console": "bot.bench.console:console",
     "delivery": "bot.bench.delivery:delivery",
     "sockets": "bot.bench.sockets:sockets",
     "turns": "bot.bench.turns:turns",
+    "watch": "bot.bench.watch:watch",
 }
 
 

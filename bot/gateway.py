@@ -6,9 +6,15 @@ from dataclasses import dataclass, replace
 
 import aiohttp
 
+from actions.understanding import UnderstandingClient
 from bot.attachments import PlatformAttachments
 from bot.channels.channel import Channel, Wiring
 from bot.channels.registry import close_channels, open_channels
+from bot.console.answers.store import AnswerStore
+from bot.console.channels.processes import Processes
+from bot.console.review.understanding import Labels, ServiceEmbedding
+from bot.console.sessions import Sessions
+from bot.console.voice.job import VoiceJob
 from bot.delivery import Delivery
 from bot.door import Door
 from bot.handoff.desk import Desk
@@ -19,10 +25,18 @@ from bot.http.files import FileLimits, FileStore
 from bot.http.guard import Guard
 from bot.http.limits import Limits
 from bot.intake import Intake
+from bot.learning.corrections import ReviewedTurns
+from bot.learning.runs import RunParts, TrainingRuns
+from bot.learning.versions import Versions
 from bot.locks import AdvisoryLocks, ConversationLocks, NoLocks
 from bot.log import database
 from bot.log.files import Quota
 from bot.log.journal import Journal
+from bot.log.review_candidates import Terms
+from bot.log.review_ranking import Ranking
+from bot.privacy.eraser import Eraser
+from bot.privacy.opened import open_eraser
+from bot.privacy.retention import Retention
 from bot.push import Listener
 from bot.redaction import Redactor
 from bot.sender import Postage, Sender
@@ -63,6 +77,16 @@ class Gateway:
     sender: Sender
     desk: Desk
     sweep: Sweep
+    answers: AnswerStore
+    versions: Versions
+    training: TrainingRuns
+    processes: Processes
+    sessions: Sessions
+    eraser: Eraser
+    retention: Retention
+    voice: VoiceJob
+    ranking: Ranking
+    labels: Labels
 
     def redact(self, text: str) -> str:
         """The text without personal data."""
@@ -81,6 +105,11 @@ class Gateway:
                 await channel.start()
         await self.delivery.resume()
         self.sweep.start()
+        self.training.start()
+        self.eraser.start()
+        self.retention.start()
+        self.voice.start()
+        self.ranking.start()
 
     async def drain(self) -> int:
         """Take nothing new, answer what was accepted; returns how many are left for later."""
@@ -92,12 +121,19 @@ class Gateway:
     async def stop(self) -> None:
         """Let go of everything, the journal last."""
         await self.sweep.close()
+        await self.retention.close()
+        await self.eraser.close()
+        await self.voice.close()
+        await self.ranking.close()
+        await self.training.close()
+        await self.answers.close()
         await self.delivery.close()
         await self.sender.close(self.settings.drain_timeout_s)
         await close_channels(self.channels)
         if self.listener is not None:
             await self.listener.close()
         await self.locks.close()
+        self.sessions.close()
         await self.guard.refusals.close()
         await self.journal.close()
 
@@ -162,6 +198,8 @@ def open_gateway(
     )
     numbered |= {name for name, channel in channels.items() if channel.numbered}
     postage = overrides.postage or Postage()
+    versions = Versions(session, settings)
+    eraser = open_eraser(settings, journal, services, guard.tokens.hash_text, world)
     return Gateway(
         settings=settings,
         world=world,
@@ -181,6 +219,37 @@ def open_gateway(
         sender=Sender(journal, channels, links.address, postage, world),
         desk=desk,
         sweep=Sweep(journal, desk, world),
+        answers=AnswerStore(journal, settings, world),
+        versions=versions,
+        processes=Processes(session, settings),
+        eraser=eraser,
+        retention=Retention(journal, eraser, world),
+        training=TrainingRuns(
+            RunParts(
+                journal=journal,
+                settings=settings,
+                world=world,
+                corrections=ReviewedTurns(journal),
+                promote=versions.promote,
+            )
+        ),
+        sessions=Sessions.of(settings, journal, guard, world),
+        voice=VoiceJob.of(settings, journal, session, world),
+        ranking=Ranking(
+            journal,
+            ServiceEmbedding(
+                UnderstandingClient(settings.nlu_url, timeout_s=settings.embed_timeout_s)
+            ),
+            world,
+            terms=Terms(
+                per_customer=settings.review_per_customer,
+                double_share=settings.review_double_share,
+                random_share=settings.review_random_share,
+                lease_s=settings.review_lease_s,
+            ),
+            every_s=settings.review_every_s,
+        ),
+        labels=Labels(journal, session, settings.nlu_url),
     )
 
 

@@ -21,10 +21,22 @@ AGENTS = "agents"
 MESSAGES: Event = {"type": "messages"}
 STATUS: Event = {"type": "status"}
 QUEUE: Event = {"type": "queue"}
+# Agents alone hear of notes: no customer's socket asks for them.
+NOTES: Event = {"type": "notes"}
 _PG_CHANNEL = "kefu"
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 _RECONNECT_S = 1.0
 _POLL_S = 1.0
+
+
+def topic_of(agent_id: str) -> str:
+    """What an agent's own consoles watch."""
+    return f"agent:{agent_id}"
+
+
+def told(agent_id: str, conversation_id: str, by: str) -> tuple[str, Event]:
+    """For an agent: a colleague of this name has left them a conversation."""
+    return topic_of(agent_id), {"type": "assigned", "id": conversation_id, "by": by}
 
 
 class Hub:

@@ -103,6 +103,18 @@ class Settings(ActionSettings, NluSettings):
         description="Forged signatures and tokens a minute from one address that are told what is "
         "wrong; beyond, 429.",
     )
+    rate_sign_in_per_min: int = Field(
+        20,
+        gt=0,
+        description="Wrong passwords a minute from one address, at the console's sign-in; this "
+        "machine's clients are counted too.",
+    )
+    console_idle_min: float = Field(
+        60.0, gt=0, description="Minutes without a click after which the console signs one out."
+    )
+    console_session_h: float = Field(
+        12.0, gt=0, description="Hours after which the console asks for the password again."
+    )
     rate_loopback: bool = Field(
         False,
         description="Whether clients on the gateway's machine, not through a proxy, are limited "
@@ -198,6 +210,51 @@ class Settings(ActionSettings, NluSettings):
         le=100,
         description="Messages of the customer after a hand-back within which the bot calls no "
         "person by itself; who asks for one gets one.",
+    )
+    review_double_share: float = Field(
+        0.1, ge=0, le=1, description="Share of reviewed turns that two reviewers label, unseen."
+    )
+    review_random_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of what reviewers are shown that is drawn by lot: the baseline.",
+    )
+    review_per_customer: int = Field(
+        5, gt=0, description="Turns of one customer and week that reviewers are shown."
+    )
+    review_lease_s: float = Field(
+        300.0, gt=0, description="Seconds for which a turn is one reviewer's alone."
+    )
+    review_every_s: float = Field(
+        10.0, gt=0, description="Seconds between looks for turns that are worth a review."
+    )
+    review_approval: Literal["another", "administrator", "anyone"] = Field(
+        "another",
+        description="Who approves a proposed answer: `another` reviewer than its author, an "
+        "`administrator`, or `anyone` who reviews.",
+    )
+    report_time_zone: str = Field(
+        "UTC",
+        description="Time zone whose days the voice of the customer counts, such as "
+        "`Europe/Berlin`; another one counts everything anew.",
+    )
+    voice_every_s: float = Field(
+        300.0, gt=0, description="Seconds between counts of the voice of the customer."
+    )
+    watch_false_alarms: float = Field(
+        0.25,
+        ge=0,
+        le=30,
+        description="False alarms of the emotion watch that you accept in 30 days, all topics "
+        "together; fewer find less. 0: no watch.",
+    )
+    alert_webhook_url: str | None = Field(
+        None,
+        description="https address that is told when the emotion watch opens or closes an alert.",
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None, description="Key that signs what it is told, at least 32 characters."
     )
     apology: str = Field(
         "Sorry, something went wrong on our side. Please write again in a few minutes.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -45,6 +46,13 @@ class Dialogue(Protocol):
         """Tell of a hand-back, once an event id; raises TurnUnavailable or TurnRefused."""
         ...
 
+    async def erase(self, conversation_ids: Sequence[str]) -> dict[str, Any]:
+        """Forget conversations for good, with how many turns went.
+
+        Raises TurnUnavailable or TurnRefused.
+        """
+        ...
+
     async def ready(self) -> str | None:
         """None when turns can be done, else the reason why not."""
         ...
@@ -57,6 +65,17 @@ class Understanding(Protocol):
         """The parse of one text; raises TurnUnavailable."""
         ...
 
+    async def explain(self, text: str) -> dict[str, Any]:
+        """The parse with `explanation`, the words for its intent, and `fallback_threshold`.
+
+        Raises TurnUnavailable.
+        """
+        ...
+
+    async def forget(self) -> int:
+        """Drop the texts that are remembered; how many. Raises TurnUnavailable."""
+        ...
+
 
 class HttpDialogue:
     """The dialogue process over its turn channel."""
@@ -65,6 +84,7 @@ class HttpDialogue:
         self._session = session
         self._turn_url = f"{url.rstrip('/')}/webhooks/turn/turn"
         self._hand_back_url = f"{url.rstrip('/')}/webhooks/turn/hand-back"
+        self._erase_url = f"{url.rstrip('/')}/webhooks/turn/erase"
         self._ready_url = f"{url.rstrip('/')}/readyz"
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
@@ -89,6 +109,14 @@ class HttpDialogue:
         """Tell of a hand-back, once an event id; raises TurnUnavailable or TurnRefused."""
         await _post(self._session, self._hand_back_url, asdict(event), self._timeout)
 
+    async def erase(self, conversation_ids: Sequence[str]) -> dict[str, Any]:
+        """Forget conversations for good, with how many turns went.
+
+        Raises TurnUnavailable or TurnRefused.
+        """
+        body = {"conversation_ids": list(conversation_ids)}
+        return await _post(self._session, self._erase_url, body, self._timeout)
+
     async def ready(self) -> str | None:
         """None when turns can be done, else the reason why not."""
         try:
@@ -108,18 +136,36 @@ class HttpUnderstanding:
     def __init__(self, session: aiohttp.ClientSession, url: str, *, timeout_s: float) -> None:
         self._session = session
         self._url = f"{url.rstrip('/')}/v1/classify"
+        self._forget_url = f"{url.rstrip('/')}/v1/forget"
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
 
     async def parse(self, text: str) -> dict[str, Any]:
         """The parse of one text; raises TurnUnavailable."""
+        return (await self._classify({"texts": [text]}))[0]
+
+    async def explain(self, text: str) -> dict[str, Any]:
+        """The parse with `explanation`, the words for its intent, and `fallback_threshold`."""
+        parse, answer = await self._classify({"texts": [text], "explain": True})
+        return parse | {"fallback_threshold": answer.get("fallback_threshold")}
+
+    async def forget(self) -> int:
+        """Drop the texts that are remembered; how many. Raises TurnUnavailable."""
         try:
-            answer = await _post(self._session, self._url, {"texts": [text]}, self._timeout)
+            answer = await _post(self._session, self._forget_url, {}, self._timeout)
+            return int(answer["forgotten"])
+        except (TurnRefused, KeyError, TypeError, ValueError) as error:
+            raise TurnUnavailable(f"the understanding service answered {error}") from error
+
+    async def _classify(self, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The parse of the first text, and the whole answer."""
+        try:
+            answer = await _post(self._session, self._url, body, self._timeout)
             parse = answer["results"][0]
         except (TurnRefused, KeyError, IndexError, TypeError) as error:
             raise TurnUnavailable(f"the understanding service answered {error}") from error
         if not isinstance(parse, dict):
             raise TurnUnavailable("the understanding service answered no parse")
-        return parse
+        return parse, answer
 
 
 async def _post(

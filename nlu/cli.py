@@ -44,6 +44,11 @@ def plain_errors(command: Command) -> Command:
 @click.option("--intents", type=_FilePath, help="Intents alone: CSV, TSV, Rasa YAML or its folder.")
 @click.option("--emotions", type=_FilePath, help="Emotions: CSV or TSV, columns text and emotion.")
 @click.option("--entities", type=_FilePath, help="More Rasa YAML with annotated entities.")
+@click.option(
+    "--corrections",
+    type=_FilePath,
+    help="Folder: nlu.yml, emotion.csv; they win over the data.",
+)
 @click.option("--text", default="text", show_default=True, help="Column of the texts.")
 @click.option("--label", default="intent", show_default=True, help="Column of the intents.")
 @click.option("--out", type=_FilePath, help="Folder for this one bundle; default: a new version.")
@@ -53,6 +58,7 @@ def plain_errors(command: Command) -> Command:
 @click.option("--seed", type=int, help="Seed of split, order and heads.")
 @click.option("--base-model", help="Encoder to start from; default: KEFU_BASE_MODEL.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), help="Where to train.")
+@click.option("--no-activate", is_flag=True, help="Do not serve it; `kefu models activate` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @plain_errors
 def train(**options: Any) -> None:
@@ -82,7 +88,7 @@ def train(**options: Any) -> None:
         now=now,
     )
     report = build(data, order, Progress())
-    if out is None:
+    if out is None and not options["no_activate"]:
         store.activate(order.target.name)
     summary = {"model_version": order.target.name, "path": str(order.target), **report}
     if options["as_json"]:
@@ -190,6 +196,7 @@ def _training_data(options: dict[str, Any], settings: NluSettings) -> TrainingDa
         if (folder / "emotion.csv").is_file():
             data = data.merged(_of(read_emotion_table(folder / "emotion.csv")))
         data = data.merged(TrainingData(support=tuple(read_qa_wordings(folder / "qa"))))
+        data = _corrected(data, options)
         # The answers may hold a wording that somebody also put into the test split.
         data = data.without([example.text for example in _held_out(folder / "test", options)])
     if options["intents"] is not None:
@@ -198,6 +205,19 @@ def _training_data(options: dict[str, Any], settings: NluSettings) -> TrainingDa
         data = data.merged(_of(read_emotion_table(options["emotions"])))
     if options["entities"] is not None:
         data = data.merged(read_rasa_nlu(options["entities"]))
+    return data
+
+
+def _corrected(data: TrainingData, options: dict[str, Any]) -> TrainingData:
+    """The data with the corrections in the place of what they correct."""
+    folder: Path | None = options["corrections"]
+    if folder is None:
+        return data
+    for file, label in (("nlu.yml", "intent"), ("emotion.csv", "emotion")):
+        if (folder / file).is_file():
+            path = folder / file
+            right = read_rasa_nlu(path) if label == "intent" else _of(read_emotion_table(path))
+            data = data.relabelled(right, label)
     return data
 
 

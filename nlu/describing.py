@@ -14,6 +14,10 @@ def describe(store: BundleStore, version: str) -> dict[str, Any]:
         metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     except (OSError, json.JSONDecodeError):
         metrics = {}
+    try:
+        labels = json.loads((folder / "labels.json").read_text("utf-8"))
+    except (OSError, json.JSONDecodeError):
+        labels = {}
     return {
         "version": version,
         "current": version == store.current(),
@@ -24,4 +28,11 @@ def describe(store: BundleStore, version: str) -> dict[str, Any]:
         "parent": manifest.parent,
         "dataset_sha256": manifest.dataset_sha256,
         "validation": metrics.get("validation", {}),
+        "labels": {
+            "intent": labels.get("intent", []),
+            "emotion": labels.get("emotion", []),
+            "entity": sorted(
+                {tag[2:].split(":")[0] for tag in labels.get("tags", []) if tag != "O"}
+            ),
+        },
     }

@@ -55,6 +55,22 @@ class TrainingData:
             regexes=_joined(self.regexes, other.regexes),
         )
 
+    def relabelled(self, right: "TrainingData", label: str) -> "TrainingData":
+        """This data merged with the other's, whose examples replace those that label (`intent` or
+        `emotion`) the same texts, whatever their case.
+        """
+        known = {example.text.lower().strip() for example in right.examples}
+
+        def is_kept(example: Example) -> bool:
+            return getattr(example, label) is None or example.text.lower().strip() not in known
+
+        kept = replace(
+            self,
+            examples=tuple(filter(is_kept, self.examples)),
+            support=tuple(filter(is_kept, self.support)),
+        )
+        return kept.merged(right)
+
     def without(self, texts: Collection[str]) -> "TrainingData":
         """This data less the examples with one of the texts, whatever their case."""
         unwanted = {text.lower().strip() for text in texts}

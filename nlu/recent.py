@@ -30,6 +30,9 @@ class Recent(Generic[Value]):
         if len(self._values) > self._size:
             self._values.popitem(last=False)
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def clear(self) -> None:
         """Forgets everything."""
         self._values.clear()

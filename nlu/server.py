@@ -57,6 +57,7 @@ class Routes:
             web.post("/v1/classify", self.classify),
             web.post("/v1/embed", self.embed),
             web.get("/v1/models", self.models),
+            web.post("/v1/forget", self.forget),
             web.post("/v1/models/{version}/activate", self.activate),
             web.get("/healthz", self.health),
             web.get("/readyz", self.ready),
@@ -79,8 +80,14 @@ class Routes:
         if wanted:
             for result, reasons in zip(results, await self.service.explained(texts), strict=True):
                 result["explanation"] = reasons
-        version = self.service.model.version
-        return web.json_response({"model_version": version, "results": results})
+        model = self.service.model
+        return web.json_response(
+            {
+                "model_version": model.version,
+                "fallback_threshold": self.service.threshold_of(model),
+                "results": results,
+            }
+        )
 
     async def embed(self, request: web.Request) -> web.Response:
         """Sentence embeddings of the untouched base encoder."""
@@ -94,6 +101,10 @@ class Routes:
                 "embeddings": vectors,
             }
         )
+
+    async def forget(self, request: web.Request) -> web.Response:
+        """Drops the texts that are remembered: a customer among them was erased."""
+        return web.json_response({"forgotten": self.service.forget()})
 
     async def models(self, request: web.Request) -> web.Response:
         """All versions on disk, and which one answers."""

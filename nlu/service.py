@@ -127,6 +127,18 @@ class Understanding:
             parses[index] = parse
         return [parse for parse in parses if parse is not None]
 
+    def forget(self) -> int:
+        """Drops all remembered texts with their parses and embeddings; returns how many."""
+        count = len(self._meanings) + len(self._vectors)
+        self._meanings.clear()
+        self._vectors.clear()
+        return count
+
+    def threshold_of(self, model: LoadedModel) -> float:
+        """The confidence below which an intent of the model is not taken."""
+        set_for_all = self.threshold
+        return model.bundle.calibration.fallback_threshold if set_for_all is None else set_for_all
+
     async def explained(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """For each text how much each word speaks for its intent."""
         model = self.model
@@ -168,9 +180,7 @@ class Understanding:
                 timings[text] = _timing(answer, tokenize_ms)
                 if answer.result[1] != "lexical":
                     self._meanings.put((model.version, text), answer.result)
-        threshold = self.threshold
-        if threshold is None:
-            threshold = model.bundle.calibration.fallback_threshold
+        threshold = self.threshold_of(model)
         parses = []
         for text in texts:
             known = kept[text]

@@ -18,9 +18,11 @@ from actions.errors import DataFileError, StoreError
 from actions.qa.calibration import Calibration, calibrate
 from actions.qa.index import SCORING, PairIndex
 from actions.qa.pairs import CsvColumns, Pair, read_csv_pairs, read_yaml_pairs
+from actions.qa.revisions import import_pair
 from actions.qa.store import (
     SourceFile,
     State,
+    Stored,
     read_corpus,
     read_sources,
     read_state,
@@ -28,9 +30,9 @@ from actions.qa.store import (
     texts_to_embed,
     write_embeddings,
     write_inactive,
-    write_pair,
     write_source,
     write_state,
+    write_version,
 )
 from actions.settings import ActionSettings
 from actions.understanding import Embedder, UnderstandingClient, embed_in_batches
@@ -57,6 +59,7 @@ class ImportReport:
     added: int = 0
     changed: int = 0
     removed: int = 0
+    kept: tuple[str, ...] = ()  # edited in the console: not as the files have them
     embedded: int = 0
     version: int = 0
     calibration: dict[str, Any] | None = None  # None: nothing had changed
@@ -75,19 +78,26 @@ class SourcePairs:
 
 
 async def import_qa(
-    settings: ActionSettings, path: Path | None = None, *, progress: Progress | None = None
+    settings: ActionSettings,
+    path: Path | None = None,
+    *,
+    progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> ImportReport:
     """Imports the folder (default: `qa` in the data folder) through the understanding service.
 
     This is what `kefu up` calls. When no file and no model has changed it reads the digests,
-    asks for one embedding and returns. Raises an ActionsError.
+    asks for one embedding and returns. With `overwrite` every file is read, and pairs that were
+    edited in the console become what it says. Raises an ActionsError.
     """
     client = UnderstandingClient(settings.nlu_url, timeout_s=IMPORT_TIMEOUT_S)
     database = open_database(settings.database_url)
     try:
         importer = Importer(database, client, strange=read_strange(settings.data_dir))
         return await importer.bring_in(
-            read_changed(database, path or settings.data_dir / "qa"), progress=progress
+            read_changed(database, path or settings.data_dir / "qa", every=overwrite),
+            progress=progress,
+            overwrite=overwrite,
         )
     except SQLAlchemyError as error:
         raise StoreError(one_line(error)) from None
@@ -115,11 +125,18 @@ class Importer:
         self._embedder = embedder
         self._strange = list(strange)
 
-    async def bring_in(self, found: Found, *, progress: Progress | None = None) -> ImportReport:
-        """Writes what changed, embeds it and calibrates anew."""
+    async def bring_in(
+        self, found: Found, *, progress: Progress | None = None, overwrite: bool = False
+    ) -> ImportReport:
+        """Writes what changed, embeds it and calibrates anew.
+
+        Pairs that were edited in the console stay as they are, unless `overwrite`.
+        """
         now = datetime.now(UTC)
         probe = await self._embedder.embed(["hello"])
-        counts = await self._database.write(lambda c: _write_changes(c, found, now))
+        counts, kept = await self._database.write(
+            lambda c: _write_changes(c, found, now, overwrite=overwrite)
+        )
         embedded = await self._embed_missing(probe.embedder, progress)
         state = await self._database.read(read_state)
         if (
@@ -129,12 +146,15 @@ class Importer:
             and not embedded
         ):
             active = await self._database.read(_count_active)
-            return ImportReport(sources=len(found.names), pairs=active, version=state.version)
+            return ImportReport(
+                sources=len(found.names), pairs=active, version=state.version, kept=kept
+            )
         version, pairs, calibration = await self._calibrate(probe.embedder)
         log.info("qa_imported version=%d pairs=%d embedded=%d", version, pairs, embedded)
         return ImportReport(
             sources=len(found.names),
             pairs=pairs,
+            kept=kept,
             embedded=embedded,
             version=version,
             calibration=calibration.as_dict(),
@@ -142,10 +162,16 @@ class Importer:
         )
 
     async def refresh(self, state: State) -> bool:
-        """Embeds the store again if the service has another model than the store; true if so."""
+        """Embeds what has no vector of the service's model; true if there was something.
+
+        That is the whole store when the service has another model than the store.
+        """
         probe = await self._embedder.embed(["hello"])
         if probe.embedder == state.embedder:
-            return False
+            if not await self._embed_missing(probe.embedder, None):
+                return False
+            await self._database.write(lambda c: write_version(c, datetime.now(UTC)))
+            return True
         await self._embed_missing(probe.embedder, None)
         await self._calibrate(probe.embedder)
         return True
@@ -173,13 +199,16 @@ class Importer:
         return version, len(corpus.pairs), calibration
 
 
-def read_changed(database: Database, path: Path) -> Found:
-    """The YAML files of a folder (or one file) whose content is not what was imported."""
+def read_changed(database: Database, path: Path, *, every: bool = False) -> Found:
+    """The YAML files of a folder (or one file) whose content is not what was imported.
+
+    With `every` all of them count as changed.
+    """
     files = sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise DataFileError(path, "no such file, and no folder with .yml files of pairs")
     folder = path if path.is_dir() else path.parent
-    imported = database.reading(read_sources)
+    imported = {} if every else database.reading(read_sources)
     changed, names = [], set()
     for file in files:
         name = f"{folder.name}/{file.name}"
@@ -218,10 +247,14 @@ def read_strange(data_dir: Path) -> list[str]:
     return [e.text for e in data.examples if e.intent in STRANGE_INTENTS][:MAX_STRANGE]
 
 
-def _write_changes(connection: Connection, found: Found, now: datetime) -> dict[str, int]:
+def _write_changes(
+    connection: Connection, found: Found, now: datetime, *, overwrite: bool
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many pairs were added, changed, removed; the ids of those that a person's edit kept."""
     stored = read_stored(connection)
     counts = {"added": 0, "changed": 0, "removed": 0}
     seen: dict[str, str] = {}
+    kept: list[str] = []
     for item in found.changed:
         name = item.source.name
         write_source(connection, item.source, len(item.pairs), now)
@@ -229,28 +262,33 @@ def _write_changes(connection: Connection, found: Found, now: datetime) -> dict[
             _check_unique(pair, name, seen, stored, found)
             seen[pair.id] = name
             old = stored.get(pair.id)
-            if old and old.active and old.fingerprint == pair.fingerprint and old.source == name:
+            follows = old and old.active and (not old.edited or not overwrite)
+            if old and follows and old.fingerprint == pair.fingerprint and old.source == name:
+                continue
+            if old and old.edited and not overwrite:
+                kept.append(pair.id)
                 continue
             counts["changed" if old else "added"] += 1
-            write_pair(connection, pair, name, now)
-    read_again = {item.source.name for item in found.changed}
+            import_pair(connection, pair, name, now)
     gone = [
         pair_id
         for pair_id, old in stored.items()
-        if old.active
-        and pair_id not in seen
-        and (
-            old.source in read_again
-            or (
-                found.prefix
-                and old.source.startswith(found.prefix)
-                and old.source not in found.names
-            )
-        )
+        if old.active and pair_id not in seen and _is_gone(old, found)
     ]
-    counts["removed"] = len(gone)
-    write_inactive(connection, gone, now)
-    return counts
+    kept += [pair_id for pair_id in gone if stored[pair_id].edited and not overwrite]
+    removed = [pair_id for pair_id in gone if overwrite or not stored[pair_id].edited]
+    counts["removed"] = len(removed)
+    write_inactive(connection, removed, now)
+    return counts, tuple(kept)
+
+
+def _is_gone(old: Stored, found: Found) -> bool:
+    """Whether the file that a pair came from was read again, or is there no more."""
+    if any(item.source.name == old.source for item in found.changed):
+        return True
+    return bool(
+        found.prefix and old.source.startswith(found.prefix) and old.source not in found.names
+    )
 
 
 def _check_unique(

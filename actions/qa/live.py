@@ -15,8 +15,8 @@ from actions.qa.confidence import DEPTH
 from actions.qa.importing import Importer
 from actions.qa.index import Hit, PairIndex
 from actions.qa.pairs import Pair
-from actions.qa.store import State, read_corpus, read_state, read_version
-from actions.understanding import Embedder, FloatArray
+from actions.qa.store import State, read_corpus, read_state, read_version, texts_to_embed
+from actions.understanding import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +43,13 @@ class Findings:
 
 
 class QaSearch:
-    """Searches the store for one process."""
+    """Searches the store for one process; without an importer it embeds nothing of it."""
 
     def __init__(
         self,
         database: Database,
         embedder: Embedder,
-        importer: Importer,
+        importer: Importer | None,
         *,
         refresh_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -60,24 +60,32 @@ class QaSearch:
         self._refresh_s = refresh_s
         self._clock = clock
         self._loaded: tuple[State, PairIndex] | None = None
+        self._whole = True  # every text of what is loaded has its vector
         self._looked_at = float("-inf")
         self._lock = asyncio.Lock()
         self._embedding: asyncio.Task[None] | None = None
         self._embed_tried_at = float("-inf")
 
-    async def find(self, text: str) -> Findings:
+    async def find(self, text: str, *, most: int = DEPTH) -> Findings:
         """The nearest pairs; by spelling alone while the understanding service is away."""
         state, index = await self._current()
+        most = max(most, DEPTH)  # so many scores make the confidence
         try:
             made = await self._embedder.embed([text])
         except UnderstandingError as error:
             log.warning("qa_search_without_embedding reason=%r", error.problem)
-            return _findings(index, text, None, state.lexical)
+            return _findings(index.search(text, None, most), state.lexical)
         if made.embedder != state.embedder:
             # The model was exchanged: its vectors mean nothing beside the stored ones.
             self._embed_again(state)
-            return _findings(index, text, None, state.lexical)
-        return _findings(index, text, made.vectors[0], state.full)
+            return _findings(index.search(text, None, most), state.lexical)
+        if not self._whole:
+            self._embed_again(state)
+        return _findings(index.search(text, made.vectors[0], most), state.full)
+
+    def look_again(self) -> None:
+        """Look at the store before the next search, however short ago the last look was."""
+        self._looked_at = float("-inf")
 
     async def pair(self, pair_id: str) -> Pair | None:
         """The active pair with this id."""
@@ -128,26 +136,28 @@ class QaSearch:
         if state is None:
             return None
         corpus = self._database.reading(lambda c: read_corpus(c, state.embedder))
+        self._whole = not self._database.reading(lambda c: texts_to_embed(c, state.embedder))
         index = PairIndex(corpus)
         log.info("qa_store_loaded version=%d pairs=%d", state.version, len(corpus.pairs))
         return state, index
 
     def _embed_again(self, state: State) -> None:
+        if self._importer is None:
+            return
         running = self._embedding is not None and not self._embedding.done()
         if running or self._clock() - self._embed_tried_at < RETRY_EMBED_S:
             return
         self._embed_tried_at = self._clock()
-        self._embedding = asyncio.create_task(self._embed_store(state))
+        self._embedding = asyncio.create_task(self._embed_store(self._importer, state))
 
-    async def _embed_store(self, state: State) -> None:
+    async def _embed_store(self, importer: Importer, state: State) -> None:
         try:
-            await self._importer.refresh(state)
-            self._looked_at = float("-inf")
+            await importer.refresh(state)
+            self.look_again()
         except (ActionsError, SQLAlchemyError) as error:
             log.warning("qa_embed_again_failed reason=%r", type(error).__name__)
 
 
-def _findings(index: PairIndex, text: str, vector: FloatArray | None, scale: Scale) -> Findings:
-    hits = index.search(text, vector, DEPTH)
-    confidence = scale.confidence.of([hit.score for hit in hits])
+def _findings(hits: list[Hit], scale: Scale) -> Findings:
+    confidence = scale.confidence.of([hit.score for hit in hits[:DEPTH]])
     return Findings(hits=hits, confidence=confidence, scale=scale)

@@ -55,21 +55,34 @@ class CsvColumns:
 
 
 def read_yaml_pairs(path: Path) -> list[Pair]:
-    """The pairs of one file of `category:` and `pairs:`.
+    """The pairs of a file of `category:` and `pairs:`, or of several such documents in it.
 
     Raises DataFileError naming the pair and the field that is wrong.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YamlLoader)
+        return parse_yaml_pairs(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError:
+        raise DataFileError(path, "not UTF-8 text") from None
+
+
+def parse_yaml_pairs(text: str, path: Path) -> list[Pair]:
+    """The same from the file's text; `path` is for messages."""
+    try:
+        documents = list(yaml.load_all(text, Loader=_YamlLoader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise DataFileError(path, f"not valid YAML: {error.problem}", line=line) from None
-    except UnicodeDecodeError:
-        raise DataFileError(path, "not UTF-8 text") from None
-    if not isinstance(content, dict) or not isinstance(content.get("pairs"), list):
-        raise DataFileError(path, "needs `category:` and a list `pairs:`")
-    category = _text(content, "category", path, "the file")
-    return [_pair(item, number, category, path) for number, item in enumerate(content["pairs"], 1)]
+    except yaml.YAMLError as error:
+        raise DataFileError(path, f"not valid YAML: {error}") from None
+    pairs: list[Pair] = []
+    for content in documents or [None]:
+        if not isinstance(content, dict) or not isinstance(content.get("pairs"), list):
+            raise DataFileError(path, "needs `category:` and a list `pairs:`")
+        category = _text(content, "category", path, "the file")
+        pairs += [
+            _pair(item, number, category, path) for number, item in enumerate(content["pairs"], 1)
+        ]
+    return pairs
 
 
 def read_csv_pairs(path: Path, columns: CsvColumns) -> list[Pair]:
@@ -134,7 +147,8 @@ def _pair(item: object, number: int, category: str, path: Path) -> Pair:
         raise DataFileError(path, f"{who}: `variants` must be a list of texts")
     return Pair(
         id=_text(item, "id", path, who),
-        intent=_text(item, "intent", path, who),
+        # An export writes "" for a pair that has none; a missing one is more likely a slip.
+        intent="" if item.get("intent") == "" else _text(item, "intent", path, who),
         category=category,
         question=_text(item, "question", path, who),
         variants=tuple(text.strip() for text in variants if text.strip()),

@@ -46,6 +46,7 @@ class Stored:
     fingerprint: str
     source: str
     active: bool
+    edited: bool = False  # a person changed it: files no longer do
 
 
 def read_state(connection: Connection) -> State | None:
@@ -76,9 +77,14 @@ def read_sources(connection: Connection) -> dict[str, str]:
 
 def read_stored(connection: Connection) -> dict[str, Stored]:
     """What is known of every pair, active or not."""
-    columns = (QaPair.id, QaPair.fingerprint, QaPair.source, QaPair.active)
+    columns = (QaPair.id, QaPair.fingerprint, QaPair.source, QaPair.active, QaPair.edited)
     return {
-        row.id: Stored(fingerprint=row.fingerprint, source=row.source, active=row.active)
+        row.id: Stored(
+            fingerprint=row.fingerprint,
+            source=row.source,
+            active=row.active,
+            edited=row.edited,
+        )
         for row in connection.execute(select(*columns))
     }
 
@@ -105,33 +111,55 @@ def read_pairs(connection: Connection) -> list[Pair]:
 
 
 def read_corpus(connection: Connection, embedder: str) -> Corpus:
-    """All active pairs whose wordings have embeddings of this embedder."""
-    columns = (QaVariant.pair_id, QaVariant.position, QaVariant.text, QaVariant.embedding)
-    query = (
-        select(*columns)
-        .join(QaPair, QaPair.id == QaVariant.pair_id)
-        .where(QaPair.active, QaVariant.embedder == embedder)
+    """All active pairs, with the vectors of this embedder.
+
+    A text without one (an edit while the understanding service was away) counts by its spelling,
+    and a pair whose document has none goes by the middle of its wordings.
+    """
+    columns = (
+        QaVariant.pair_id,
+        QaVariant.position,
+        QaVariant.text,
+        QaVariant.embedding,
+        QaVariant.embedder,
     )
+    query = select(*columns).join(QaPair, QaPair.id == QaVariant.pair_id).where(QaPair.active)
     rows = connection.execute(query).all()
     found = {row.pair_id for row in rows}
     pairs = tuple(pair for pair in read_pairs(connection) if pair.id in found)
     place = {pair.id: i for i, pair in enumerate(pairs)}
     # Sorted here, because databases sort texts in different ways.
     rows = sorted(rows, key=lambda row: (place[row.pair_id], row.position))
-    wordings = [row for row in rows if row.position > DOCUMENT]
-    return Corpus(
+    vectors = _matrix([row.embedding if row.embedder == embedder else None for row in rows])
+    is_wording = np.asarray([row.position > DOCUMENT for row in rows], dtype=np.bool_)
+    owners = np.asarray([place[row.pair_id] for row in rows], dtype=np.int32)
+    documents = np.zeros((len(pairs), vectors.shape[1]), dtype=np.float32)
+    documents[owners[~is_wording]] = vectors[~is_wording]
+    corpus = Corpus(
         pairs=pairs,
-        documents=_matrix([row.embedding for row in rows if row.position == DOCUMENT]),
-        owners=np.asarray([place[row.pair_id] for row in wordings], dtype=np.int32),
-        texts=tuple(row.text for row in wordings),
-        vectors=_matrix([row.embedding for row in wordings]),
+        documents=documents,
+        owners=owners[is_wording],
+        texts=tuple(row.text for row in rows if row.position > DOCUMENT),
+        vectors=vectors[is_wording],
         embedder=embedder,
     )
+    _stand_in(corpus)
+    return corpus
 
 
-def _matrix(blobs: list[bytes]) -> FloatArray:
-    width = len(blobs[0]) // 4 if blobs else 0
-    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), width)
+def _stand_in(corpus: Corpus) -> None:
+    """Give documents without a vector the direction of their wordings'."""
+    for place in np.flatnonzero(~corpus.documents.any(axis=1)):
+        middle = corpus.vectors[corpus.owners == place].sum(axis=0)
+        corpus.documents[place] = middle / max(float(np.linalg.norm(middle)), 1e-6)
+
+
+def _matrix(blobs: list[bytes | None]) -> FloatArray:
+    """One row a blob, (blobs, dim); zeros where there is none."""
+    width = next((len(blob) for blob in blobs if blob is not None), 0)
+    empty = bytes(width)
+    joined = b"".join(empty if blob is None else blob for blob in blobs)
+    return np.frombuffer(joined, dtype="<f4").reshape(len(blobs), width // 4)
 
 
 def texts_to_embed(connection: Connection, embedder: str) -> list[tuple[int, str]]:
@@ -156,8 +184,17 @@ def write_source(connection: Connection, source: SourceFile, pairs: int, now: da
         connection.execute(insert(QaSource).values(name=source.name, **values))
 
 
-def write_pair(connection: Connection, pair: Pair, source: str, now: datetime) -> None:
-    """Puts a pair in, or in the place of the one with its id; unchanged wordings stay embedded."""
+def write_pair(
+    connection: Connection,
+    pair: Pair,
+    source: str,
+    now: datetime,
+    origins: Mapping[str, str] | None = None,
+) -> None:
+    """Puts a pair in, or in the place of the one with its id; unchanged wordings stay embedded.
+
+    origins: of wordings that a customer wrote, the conversation; None keeps what is known.
+    """
     values = {
         "intent": pair.intent,
         "category": pair.category,
@@ -171,22 +208,25 @@ def write_pair(connection: Connection, pair: Pair, source: str, now: datetime) -
     if not connection.execute(update(QaPair).where(QaPair.id == pair.id).values(**values)).rowcount:
         connection.execute(insert(QaPair).values(id=pair.id, created_at=now, **values))
     old = {
-        row.text: (row.embedding, row.embedder)
+        row.text: row
         for row in connection.execute(
             select(QaVariant.__table__).where(QaVariant.pair_id == pair.id)
         )
     }
+    if origins is None:
+        origins = {text: row.conversation_id for text, row in old.items()}
     connection.execute(delete(QaVariant).where(QaVariant.pair_id == pair.id))
     rows = []
     for position, text in enumerate((pair.document, *pair.wordings), DOCUMENT):
-        embedding, embedder = old.get(text, (None, None))
+        known = old.get(text)
         rows.append(
             {
                 "pair_id": pair.id,
                 "position": position,
                 "text": text,
-                "embedding": embedding,
-                "embedder": embedder,
+                "embedding": known and known.embedding,
+                "embedder": known and known.embedder,
+                "conversation_id": origins.get(text),
             }
         )
     connection.execute(insert(QaVariant), rows)
@@ -211,6 +251,30 @@ def write_embeddings(
             .where(QaVariant.id == row_id)
             .values(embedding=vector.tobytes(), embedder=embedder)
         )
+
+
+def write_vectors(
+    connection: Connection, pair_id: str, vectors: Mapping[str, FloatArray], embedder: str
+) -> None:
+    """Stores the vectors, (dim,) each, of those texts of a pair that have none of this embedder."""
+    rows = connection.execute(
+        select(QaVariant.id, QaVariant.text)
+        .where(QaVariant.pair_id == pair_id)
+        .where((QaVariant.embedder != embedder) | QaVariant.embedder.is_(None))
+    )
+    missing = [(row.id, vectors[row.text]) for row in rows if row.text in vectors]
+    if missing:
+        ids = [row_id for row_id, _ in missing]
+        write_embeddings(connection, ids, np.stack([vector for _, vector in missing]), embedder)
+
+
+def write_version(connection: Connection, now: datetime) -> None:
+    """Moves the version, so that every process that searches reads the store again."""
+    connection.execute(
+        update(QaState)
+        .where(QaState.id == STATE_ID)
+        .values(version=QaState.version + 1, updated_at=now)
+    )
 
 
 def write_state(

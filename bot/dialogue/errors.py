@@ -61,6 +61,26 @@ class TurnNotSaved(DialogueError):
         super().__init__(f"the turn was not saved: {reason}; retry it")
 
 
+class ConversationErased(DialogueError):
+    """The conversation was erased: nothing more can be said in it."""
+
+    status = 410
+    code = "erased"
+
+    def __init__(self) -> None:
+        super().__init__("this conversation was erased; begin another one")
+
+
+class NotScrubbed(DialogueError):
+    """Rows are gone, but their bytes may still be in the database's files."""
+
+    status = 503
+    code = "not_scrubbed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the files still hold what was deleted ({reason}); erase again")
+
+
 class NoDialogueModel(DialogueError):
     """There is no trained dialogue model to load."""
 

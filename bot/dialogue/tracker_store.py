@@ -7,7 +7,7 @@ drops the live tracker, so that the next try begins from what was committed.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -16,10 +16,11 @@ from rasa.core.tracker_store import TrackerStore
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import deserialise_events
 from rasa.shared.core.trackers import DialogueStateTracker
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.dialogue import turn_table
 from bot.dialogue.conversation import WINDOW_TURNS, Conversation
-from bot.dialogue.errors import TurnNotSaved
+from bot.dialogue.errors import ConversationErased, NotScrubbed, TurnNotSaved
 from bot.dialogue.turn_table import Turn
 from bot.dialogue.turn_writer import TurnWriter
 
@@ -47,9 +48,15 @@ class TurnTrackerStore(TrackerStore):
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="turn-reader")
         self._live: OrderedDict[str, Conversation] = OrderedDict()
         self._capacity = live_conversations
+        self._erased = turn_table.erased_ids(self._engine)
 
     async def conversation(self, sender_id: str) -> Conversation:
-        """The live conversation, loaded or begun when it is not in the cache."""
+        """The live conversation, loaded or begun when it is not in the cache.
+
+        Raises ConversationErased.
+        """
+        if sender_id in self._erased:
+            raise ConversationErased
         found = self._live.get(sender_id)
         if found is None:
             found = await self._read(lambda: self._load(sender_id))
@@ -68,7 +75,12 @@ class TurnTrackerStore(TrackerStore):
         replies: list[dict[str, Any]] | None = None,
         parse: dict[str, Any] | None = None,
     ) -> Turn:
-        """Append the conversation's new events as one turn. Raises TurnNotSaved."""
+        """Append the conversation's new events as one turn.
+
+        Raises TurnNotSaved, or ConversationErased.
+        """
+        if conversation.tracker.sender_id in self._erased:
+            raise ConversationErased
         turn = Turn(
             conversation_id=conversation.tracker.sender_id,
             seq=conversation.seq + 1,
@@ -86,6 +98,30 @@ class TurnTrackerStore(TrackerStore):
     def forget(self, sender_id: str) -> None:
         """Drop the live tracker; the next turn starts from what was committed."""
         self._live.pop(sender_id, None)
+
+    def bury(self, sender_ids: Sequence[str]) -> None:
+        """Take no turn of these conversations any more."""
+        self._erased.update(sender_ids)
+
+    async def erase(self, sender_ids: Sequence[str]) -> int:
+        """Remove conversations that were buried and that nobody is at work on.
+
+        Returns how many turns went. Raises NotScrubbed: then erase again.
+        """
+        for sender_id in sender_ids:
+            self.forget(sender_id)
+        loop = asyncio.get_running_loop()
+        try:
+            # Not among the reads: it waits for the disk, and may rebuild the file.
+            count = await loop.run_in_executor(
+                None, turn_table.delete_turns, self._engine, sender_ids
+            )
+            clean = await loop.run_in_executor(None, turn_table.scrub, self._engine)
+        except SQLAlchemyError as error:
+            raise NotScrubbed(type(error).__name__) from error
+        if not clean:
+            raise NotScrubbed("a reader is in the way")
+        return count
 
     async def answered_turn(self, sender_id: str, message_id: str) -> Turn | None:
         """The stored turn of a message that was answered before."""

@@ -18,6 +18,7 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from bot.dialogue.erasing import read_erasure, take_erasure
 from bot.dialogue.errors import BadTurn, DialogueError
 from bot.dialogue.hand_back import read_hand_back, take_hand_back
 from bot.dialogue.turn_processor import TurnAgent
@@ -56,6 +57,10 @@ class TurnChannel(InputChannel):
         async def hand_back(request: Request) -> HTTPResponse:
             return await self._to_its_end(_hand_back(request))
 
+        @routes.post("/erase")
+        async def erase(request: Request) -> HTTPResponse:
+            return await self._to_its_end(_erase(request))
+
         return routes
 
     async def drain(self) -> None:
@@ -79,6 +84,10 @@ async def _turn(request: Request) -> dict[str, Any]:
 async def _hand_back(request: Request) -> dict[str, Any]:
     hand_back = read_hand_back(request.body)
     return await take_hand_back(hand_back, request.app.ctx.agent, SilentOutput())
+
+
+async def _erase(request: Request) -> dict[str, Any]:
+    return await take_erasure(read_erasure(request.body), request.app.ctx.agent)
 
 
 async def _answer(work: Coroutine[Any, Any, dict[str, Any]]) -> HTTPResponse:

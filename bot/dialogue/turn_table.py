@@ -1,5 +1,6 @@
 """The table of turns: one row a turn, in SQLite or PostgreSQL."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,17 @@ turns = sa.Table(
     sa.UniqueConstraint("conversation_id", "seq", name="uq_dialogue_turn_seq"),
     sa.UniqueConstraint("conversation_id", "message_id", name="uq_dialogue_turn_message"),
 )
+
+# Erased conversations: a turn that was on its way when its conversation went begins none anew.
+erased = sa.Table(
+    "dialogue_erased",
+    metadata,
+    sa.Column("conversation_id", sa.Text, primary_key=True),
+    sa.Column("erased_at", sa.Float, nullable=False),  # seconds since 1970
+)
+REMEMBERED_S = 30 * 86_400.0  # longer than any turn is tried
+# SQLite's user_version of a file in which nothing was ever deleted without being overwritten.
+OVERWRITTEN = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +70,8 @@ def open_database(url: str) -> sa.engine.Engine:
             connect_args={"check_same_thread": False, "timeout": 10},
         )
         sa.event.listen(engine, "connect", _set_up_sqlite)
+        if not sa.inspect(engine).has_table(turns.name):
+            _mark_overwritten(engine)
     metadata.create_all(engine)
     return engine
 
@@ -65,6 +79,13 @@ def open_database(url: str) -> sa.engine.Engine:
 def _set_up_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    # What is deleted is overwritten in the file.
+    connection.execute("PRAGMA secure_delete=ON")
+
+
+def _mark_overwritten(engine: sa.engine.Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA user_version={OVERWRITTEN}")
 
 
 def insert_turns(connection: sa.engine.Connection, batch: Sequence[Turn]) -> None:
@@ -124,6 +145,48 @@ def conversation_ids(engine: sa.engine.Engine) -> list[str]:
     """The ids of all conversations."""
     with engine.connect() as connection:
         return list(connection.execute(sa.select(turns.c.conversation_id).distinct()).scalars())
+
+
+def delete_turns(engine: sa.engine.Engine, ids: Sequence[str]) -> int:
+    """Remove conversations and remember that they were; returns how many turns went."""
+    now = time.time()
+    with engine.begin() as connection:
+        removed = connection.execute(turns.delete().where(turns.c.conversation_id.in_(ids)))
+        connection.execute(erased.delete().where(erased.c.conversation_id.in_(ids)))
+        connection.execute(
+            erased.insert(), [{"conversation_id": id_, "erased_at": now} for id_ in ids]
+        )
+        connection.execute(erased.delete().where(erased.c.erased_at < now - REMEMBERED_S))
+    return int(removed.rowcount)
+
+
+def erased_ids(engine: sa.engine.Engine) -> set[str]:
+    """The conversations that were erased and must not come back."""
+    with engine.connect() as connection:
+        return set(connection.execute(sa.select(erased.c.conversation_id)).scalars())
+
+
+def scrub(engine: sa.engine.Engine) -> bool:
+    """Leave nothing of deleted rows in the database's files; False when a reader was in the way.
+
+    SQLite's write-ahead log is written back and cut to nothing. A file of a version that did not
+    overwrite what it deleted is rebuilt, once. PostgreSQL vacuums the table.
+    """
+    if engine.dialect.name != "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"VACUUM {turns.name}")
+        return True
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        if cursor.execute("PRAGMA user_version").fetchone()[0] < OVERWRITTEN:
+            cursor.execute("VACUUM")
+            cursor.execute(f"PRAGMA user_version={OVERWRITTEN}")
+        busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.close()
+    finally:
+        raw.close()
+    return not busy
 
 
 def _turn(row: Any) -> Turn:

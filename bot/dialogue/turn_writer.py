@@ -48,6 +48,8 @@ class TurnWriter:
     def _work(self) -> None:
         while True:
             batch: list[Waiting] = []
+            # While it waits it holds no turn that was written: that may be erased meanwhile.
+            item: Waiting | None = None
             item = self._queue.get()
             while item is not None:
                 batch.append(item)

@@ -90,7 +90,7 @@ class Desk:
         if moved.done:
             await self.tell_places()
         elif row["agent_id"] != agent.id:
-            raise await self._refusal(row, "take it when it is free again")
+            raise await self.refusal(row, "take it when it is free again")
         return row
 
     async def release(self, conversation_id: str, agent: Agent) -> Row:
@@ -101,7 +101,7 @@ class Desk:
 
         moved = await self.put_back(conversation_id, "release", may, agent.id)
         if not moved.done:
-            raise await self._refusal(moved.row, "ask the holder or an administrator to release it")
+            raise await self.refusal(moved.row, "ask the holder or an administrator to release it")
         return moved.row
 
     async def put_back(
@@ -156,7 +156,7 @@ class Desk:
             )
         )
         if not moved.done:
-            raise await self._refusal(moved.row, "take the conversation first")
+            raise await self.refusal(moved.row, "take the conversation first")
         return moved.row
 
     async def close(
@@ -190,7 +190,7 @@ class Desk:
             )
         )
         if not moved.done and moved.row["status"] != "closed":
-            raise await self._refusal(moved.row, "ask the holder to close it")
+            raise await self.refusal(moved.row, "ask the holder to close it")
         if moved.done and waited:
             await self.tell_places()
         return moved.row
@@ -222,7 +222,7 @@ class Desk:
             raise unknown_conversation()
         conversation, rows = spoken
         if not rows:
-            raise await self._refusal(conversation, "take the conversation first")
+            raise await self.refusal(conversation, "take the conversation first")
         if rows[0]["text"] != reply.text:
             raise RequestError(
                 422,
@@ -238,7 +238,7 @@ class Desk:
         if row is None:
             raise unknown_conversation()
         if row["status"] != "agent" or row["agent_id"] != agent.id:
-            raise await self._refusal(row, "take the conversation first")
+            raise await self.refusal(row, "take the conversation first")
 
     async def typing(self, conversation_id: str, agent: Agent) -> None:
         """Show the customer that the holder is writing."""
@@ -334,7 +334,7 @@ class Desk:
         if self._journal.sending:
             self._journal.on_outbox()
 
-    async def _refusal(self, row: Row, remedy: str) -> RequestError:
+    async def refusal(self, row: Row, remedy: str) -> RequestError:
         """Why a move was not possible: another has it (409 with the name), or the state."""
         if row["status"] != "agent":
             return RequestError(

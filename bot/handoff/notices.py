@@ -21,6 +21,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "next": "You are next in the queue.",
         "position": "You are number {position} in the queue.",
         "joined": "{name} has joined the chat.",
+        "transferred": "{other} has joined the chat in place of {name}.",
         "handed_back": "{name} has left the chat. You are talking to the assistant again.",
         "nobody_came": "I'm sorry, nobody is free at the moment. I'll go on helping as well as I "
         'can; to wait again, write "agent".',
@@ -37,6 +38,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "next": "您是下一位。",
         "position": "您排在第 {position} 位。",
         "joined": "{name} 已加入对话。",
+        "transferred": "{name} 已将对话转给 {other}，由 {other} 继续为您服务。",
         "handed_back": "{name} 已离开对话，现在由智能助手为您服务。",
         "nobody_came": "抱歉，目前没有空闲的客服。我会继续尽力帮您；如需再次排队，请说“人工”。",
         "put_back": "{name} 暂时无法继续，另一位同事会接手。",
@@ -72,6 +74,10 @@ class Notices:
     def joined(self, name: str) -> Reply:
         """An agent is there."""
         return self._say("joined", name=name)
+
+    def transferred(self, name: str, other: str) -> Reply:
+        """Another agent goes on."""
+        return self._say("transferred", name=name, other=other)
 
     def handed_back(self, name: str) -> Reply:
         """The agent is gone and the bot answers."""

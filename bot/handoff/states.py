@@ -12,7 +12,9 @@ from typing import Any, Literal, get_args
 
 from bot.log.records import Status
 
-Move = Literal["ask", "take", "release", "fall_silent", "hand_back", "give_up", "close"]
+Move = Literal[
+    "ask", "assign", "take", "transfer", "release", "fall_silent", "hand_back", "give_up", "close"
+]
 Standing = Mapping[str, Any]
 Changes = dict[str, Any]
 
@@ -23,11 +25,16 @@ NOBODY_CAME = "nobody_came"
 CLOSED = "closed"
 OUTCOMES = ("resolved", "unresolved", "callback")
 
-_MOVES: dict[Move, tuple[frozenset[Status], Status]] = {
+# From which states, and to which one; None stays where it is.
+_MOVES: dict[Move, tuple[frozenset[Status], Status | None]] = {
     # The customer, or the bot for them, asks for a person.
     "ask": (frozenset({"bot", "closed"}), "waiting"),
+    # Meant for one agent, who is told; any agent may still take it.
+    "assign": (frozenset({"waiting", "bot"}), None),
     # An agent takes it; also unasked, where a look at the list shows that one is needed.
     "take": (frozenset({"waiting", "bot"}), "agent"),
+    # From one agent straight to another.
+    "transfer": (frozenset({"agent"}), "agent"),
     # Back into the queue: by hand, or because the agent does not answer.
     "release": (frozenset({"agent"}), "waiting"),
     "fall_silent": (frozenset({"agent"}), "waiting"),
@@ -40,6 +47,7 @@ _MOVES: dict[Move, tuple[frozenset[Status], Status]] = {
 MOVES: tuple[Move, ...] = get_args(Move)
 _NOBODYS: Changes = {
     "agent_id": None,
+    "assignee_id": None,
     "taken_at": None,
     "waiting_since": None,
     "queue_told": None,
@@ -53,15 +61,31 @@ def allows(standing: Standing, move: Move) -> bool:
 
 
 def ask(standing: Standing, *, reason: str, now: datetime) -> Changes | None:
-    """Into the queue."""
+    """Into the queue; whom it was meant for stays."""
     if not allows(standing, "ask"):
         return None
-    return {**_NOBODYS, "status": "waiting", "handoff_reason": reason, "waiting_since": now}
+    meant = {"assignee_id": standing["assignee_id"]}
+    waits = {"status": "waiting", "handoff_reason": reason, "waiting_since": now}
+    return {**_NOBODYS, **meant, **waits}
+
+
+def assign(standing: Standing, *, assignee_id: str | None) -> Changes | None:
+    """Meant for an agent, or for anyone again (None); it stays where it is."""
+    if not allows(standing, "assign"):
+        return None
+    return {"assignee_id": assignee_id}
 
 
 def take(standing: Standing, *, agent_id: str, now: datetime) -> Changes | None:
     """To an agent, and to no second one."""
     if not allows(standing, "take"):
+        return None
+    return {**_NOBODYS, "status": "agent", "agent_id": agent_id, "taken_at": now}
+
+
+def transfer(standing: Standing, *, agent_id: str, now: datetime) -> Changes | None:
+    """From the agent who has it to another; the time to answer begins anew."""
+    if not allows(standing, "transfer") or standing["agent_id"] == agent_id:
         return None
     return {**_NOBODYS, "status": "agent", "agent_id": agent_id, "taken_at": now}
 

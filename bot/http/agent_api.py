@@ -9,6 +9,7 @@ from aiohttp import web
 from bot.agents import Agent, Agents
 from bot.errors import RequestError
 from bot.handoff import states
+from bot.handoff.assignment import Assignment
 from bot.handoff.desk import Desk
 from bot.http import body
 from bot.http.files import FileRoutes, FileStore
@@ -35,6 +36,7 @@ class AgentParts:
 
     journal: Journal
     desk: Desk
+    assignment: Assignment
     agents: Agents
     view: View
     files: FileStore
@@ -47,6 +49,7 @@ class AgentApi:
     def __init__(self, parts: AgentParts, *, limits: Limits) -> None:
         self._journal = parts.journal
         self._desk = parts.desk
+        self._assignment = parts.assignment
         self._agents = parts.agents
         self._view = parts.view
         self._files = parts.files
@@ -56,12 +59,15 @@ class AgentApi:
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Put the routes into an application's router."""
         router.add_get(PREFIX + "/me", self.me)
+        router.add_get(PREFIX + "/colleagues", self.colleagues)
         router.add_get(PREFIX + "/conversations", self.list)
         router.add_get(_CONVERSATION + "/messages", self.read)
         router.add_post(_CONVERSATION + "/messages", self.say)
         router.add_post(_CONVERSATION + "/files", self.upload)
         router.add_post(_CONVERSATION + "/take", self.take)
         router.add_post(_CONVERSATION + "/release", self.release)
+        router.add_post(_CONVERSATION + "/assign", self.assign)
+        router.add_post(_CONVERSATION + "/transfer", self.transfer)
         router.add_post(_CONVERSATION + "/typing", self.typing)
         router.add_post(_CONVERSATION + "/hand-back", self.hand_back)
         router.add_post(_CONVERSATION + "/close", self.close)
@@ -70,6 +76,11 @@ class AgentApi:
         """Whose token it is."""
         agent = await self._identify(request)
         return web.json_response({"id": agent.id, "name": agent.name, "role": agent.role})
+
+    async def colleagues(self, request: web.Request) -> web.Response:
+        """Who may have conversations."""
+        await self._identify(request)
+        return web.json_response({"colleagues": await self._assignment.colleagues()})
 
     async def list(self, request: web.Request) -> web.Response:
         """Conversations by status: the waiting in the order of the queue, others newest first."""
@@ -115,6 +126,21 @@ class AgentApi:
         agent, conversation_id, _ = await self._act(request)
         return web.json_response(standing(await self._desk.release(conversation_id, agent)))
 
+    async def assign(self, request: web.Request) -> web.Response:
+        """Mean it for a colleague, or for anyone: `{"agent_id": id or null}`."""
+        agent, conversation_id, fields = await self._act(request)
+        to = None if fields.get("agent_id") is None else body.read_id(fields, "agent_id")
+        return web.json_response(
+            standing(await self._assignment.assign(conversation_id, agent, to))
+        )
+
+    async def transfer(self, request: web.Request) -> web.Response:
+        """Straight to a colleague, who has it from now on: `{"agent_id"}`."""
+        agent, conversation_id, fields = await self._act(request)
+        to = body.read_id(fields, "agent_id")
+        row = await self._assignment.transfer(conversation_id, agent, to)
+        return web.json_response(standing(row))
+
     async def say(self, request: web.Request) -> web.Response:
         """Write to the customer: `{"id", "text", "attachments"?}`."""
         agent, conversation_id, fields = await self._act(request)
@@ -131,6 +157,7 @@ class AgentApi:
     async def upload(self, request: web.Request) -> web.Response:
         """Keep the body as a file, whose id a message of the agent can then carry."""
         agent = await self._identify(request)
+        _check_acts(agent)
         conversation_id = _conversation_id(request)
         await self._desk.check_holder(conversation_id, agent)
         return await self._uploads.take_in(request, conversation_id)
@@ -164,15 +191,19 @@ class AgentApi:
     async def _act(self, request: web.Request) -> tuple[Agent, str, dict[str, Any]]:
         """Who acts, on which conversation, and the body ({} without one)."""
         agent = await self._identify(request)
-        if not agent.may_take:
-            raise RequestError(
-                403,
-                "Authorization",
-                "a reviewer reads and does not act",
-                "ask an administrator for the role agent",
-            )
+        _check_acts(agent)
         fields = await body.read_object(request) if request.can_read_body else {}
         return agent, _conversation_id(request), fields
+
+
+def _check_acts(agent: Agent) -> None:
+    if not agent.may_take:
+        raise RequestError(
+            403,
+            "Authorization",
+            "a reviewer reads and does not act",
+            "ask an administrator for the role agent",
+        )
 
 
 def standing(row: dict[str, Any]) -> dict[str, Any]:
@@ -185,6 +216,7 @@ def standing(row: dict[str, Any]) -> dict[str, Any]:
         "customer_id": row["customer_id"],
         "locale": row["locale"],
         "agent_id": row["agent_id"],
+        "assignee_id": row["assignee_id"],
         "outcome": row["outcome"],
         **{
             name: None if row[name] is None else row[name].isoformat()

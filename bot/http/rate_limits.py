@@ -43,6 +43,12 @@ class Buckets:
             self._left.popitem(last=False)
         return 0.0 if taken else (1 - tokens) * 60 / self._per_min
 
+    def give_back(self, key: str) -> None:
+        """Undo one `take`."""
+        if key in self._left:
+            tokens, at_s = self._left[key]
+            self._left[key] = (min(self._per_min, tokens + 1), at_s)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
@@ -54,6 +60,7 @@ class Rates:
     customer: int
     channel: int
     refused: int
+    sign_in: int = 20
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -65,6 +72,7 @@ class Rates:
             customer=settings.rate_customer_per_min,
             channel=settings.rate_channel_per_min,
             refused=settings.rate_refused_per_min,
+            sign_in=settings.rate_sign_in_per_min,
         )
 
 
@@ -78,6 +86,7 @@ class RateLimits:
         self._customer = Buckets(rates.customer, clock=clock)
         self._channel = Buckets(rates.channel, clock=clock)
         self._refused = Buckets(rates.refused, clock=clock)
+        self._sign_in = Buckets(rates.sign_in, clock=clock)
 
     def request(self, network: str) -> None:
         """A request to the API from a network."""
@@ -103,6 +112,14 @@ class RateLimits:
     def refusal(self, network: str) -> None:
         """A forged signature or token from a network."""
         _take(self._refused, network, "address", "too many forged requests from this address")
+
+    def sign_in(self, network: str) -> None:
+        """A password sent from a network, to the console."""
+        _take(self._sign_in, network, "address", "too many wrong passwords from this address")
+
+    def signed_in(self, network: str) -> None:
+        """It was right, and does not count."""
+        self._sign_in.give_back(network)
 
 
 def _take(buckets: Buckets, key: str, field: str, message: str) -> None:

@@ -9,15 +9,28 @@ from typing import Any
 import click
 
 from bot.errors import ConversationMissing
-from bot.log import reader, store
-from bot.log.export import as_json, write_jsonl, write_rasa
+from bot.log import corrections, exports, reader
+from bot.log.corrections import noted
+from bot.log.export import (
+    as_json,
+    write_corrected_jsonl,
+    write_corrected_rasa,
+    write_jsonl,
+    write_rasa,
+)
+from bot.log.exports import Export
 from bot.log.opened import opened_log
+from bot.log.seed_cli import seed
+from bot.privacy.cli import erase
 from bot.world import sortable_id, utc_now
 
 
 @click.group()
 def log() -> None:
     """Read, export or erase what was said."""
+
+
+log.add_command(seed)
 
 
 @log.command()
@@ -55,41 +68,51 @@ def show(conversation: str | None, last: int, as_json_: bool) -> None:
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     help="Only turns from this moment on (UTC).",
 )
+@click.option(
+    "--corrected",
+    is_flag=True,
+    help="Only what reviewers labelled, with their labels; --since is then the label's moment.",
+)
 @click.option("--json", "as_json_", is_flag=True, help="Print the result as JSON.")
-def export(format_: str, out: Path, since: datetime | None, as_json_: bool) -> None:
+def export(
+    format_: str, out: Path, since: datetime | None, corrected: bool, as_json_: bool
+) -> None:
     """Write turns to a file, personal data redacted."""
-    write = write_rasa if format_ == "rasa" else write_jsonl
     moment = since.replace(tzinfo=UTC) if since is not None else None
+    conversations: set[str] | None = set() if corrected else None
     try:
         with opened_log() as connection, out.open("w", encoding="utf-8") as file:
-            count = write(reader.turns(connection, since=moment), file)
+            if conversations is not None:
+                turns = noted(corrections.corrected(connection, since=moment), conversations)
+                write = write_corrected_rasa if format_ == "rasa" else write_corrected_jsonl
+                count = write(turns, file)
+            else:
+                write = write_rasa if format_ == "rasa" else write_jsonl
+                count = write(reader.turns(connection, since=moment), file)
     except OSError as error:
         raise click.ClickException(f"--out {out}: {error.strerror}; name a writable file") from None
+    with opened_log(writer=True) as connection:
+        exports.record(
+            connection,
+            Export(
+                id=sortable_id(),
+                kind="corrections" if corrected else "turns",
+                format=format_,
+                actor="cli",
+                made_at=utc_now(),
+                count=count,
+                path=str(out.resolve()),
+                since=None if corrected else moment,
+                conversations=None if conversations is None else tuple(sorted(conversations)),
+            ),
+        )
     if as_json_:
         click.echo(json.dumps({"format": format_, "out": str(out), "written": count}))
     else:
         click.echo(f"{count} {'examples' if format_ == 'rasa' else 'turns'} written to {out}")
 
 
-@log.command()
-@click.argument("conversation")
-@click.option("--json", "as_json_", is_flag=True, help="Print the result as JSON.")
-def erase(conversation: str, as_json_: bool) -> None:
-    """Remove a CONVERSATION from the log; only the fact that it was erased stays."""
-    with opened_log(writer=True) as connection:
-        count = store.erase(
-            connection,
-            conversation_id=conversation,
-            audit_id=sortable_id(),
-            actor="cli",
-            now=utc_now(),
-        )
-    if count is None:
-        raise ConversationMissing(conversation)
-    if as_json_:
-        click.echo(json.dumps({"conversation_id": conversation, "messages": count}))
-    else:
-        click.echo(f"erased {conversation}: {count} messages and their turns")
+log.add_command(erase)
 
 
 def _paragraph(turn: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 import fcntl
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ PATIENCE: dict[str, Any] = {
 }
 # Any fixed number: all gateways on one PostgreSQL database take the same advisory lock.
 UPGRADE_LOCK = 0x6B656675
+# SQLite's user_version of a file in which nothing was ever deleted without being overwritten.
+OVERWRITTEN = 1
 
 
 def open_engine(url: str, *, writer: bool = False) -> Engine:
@@ -56,6 +59,8 @@ def open_engine(url: str, *, writer: bool = False) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            # What is deleted is overwritten in the file.
+            "secure_delete=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -142,6 +147,9 @@ def _upgrade_lock(url: str, engine: Engine) -> Iterator[None]:
         return
     with path.with_name(path.name + ".upgrade").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
+                connection.execute(f"PRAGMA user_version={OVERWRITTEN}")
         yield
 
 

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 import yaml
 
+from bot.log.corrections import as_example, as_line
 from nlu.annotation import write_annotated
 from nlu.examples import EntitySpan
 
@@ -67,7 +68,20 @@ def write_rasa(turns: Iterable[dict[str, Any]], out: TextIO) -> int:
     return sum(map(len, by_intent.values()))
 
 
+def write_corrected_jsonl(turns: Iterable[dict[str, Any]], out: TextIO) -> int:
+    """Write what people said of turns, one line a turn; returns how many."""
+    return write_jsonl(map(as_line, turns), out)
+
+
+def write_corrected_rasa(turns: Iterable[dict[str, Any]], out: TextIO) -> int:
+    """Write the turns whose intent people named as Rasa 3.1 NLU examples; returns how many."""
+    return write_rasa(map(as_example, turns), out)
+
+
 def _example(turn: dict[str, Any]) -> tuple[str, str] | None:
+    # On what people contradict each other, and what is of no use, nobody is to learn.
+    if turn.get("review") in ("rejected", "disputed"):
+        return None
     annotation = turn["annotation"] or {}
     intent = annotation.get("intent") or turn["intent"]
     if not intent or intent == "nlu_fallback" or turn["text"].lstrip().startswith("/"):

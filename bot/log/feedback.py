@@ -1,13 +1,13 @@
 """What customers say of answers (a thumb each) and of conversations (stars)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.log import tables
+from bot.log import inbox, tables, voice_changes
 
 _conversation = tables.conversation
 _feedback = tables.feedback
@@ -47,6 +47,17 @@ class Rating:
     comment: str | None = None
 
 
+def _unsay(connection: Connection, id_: str, conversation_id: str) -> None:
+    # What is replaced was in the figures of its day, and of the contact that went on then.
+    earlier = connection.execute(
+        select(_feedback.c.created_at).where(_feedback.c.id == id_)
+    ).scalar_one_or_none()
+    if earlier is not None:
+        voice_changes.mark_conversation(
+            connection, conversation_id=conversation_id, since=earlier - timedelta(days=1)
+        )
+
+
 def keep_thumb(connection: Connection, *, thumb: Thumb, now: datetime) -> bool:
     """Keep or replace a thumb; False when the bot said no such message in the conversation."""
     row = connection.execute(
@@ -59,6 +70,7 @@ def keep_thumb(connection: Connection, *, thumb: Thumb, now: datetime) -> bool:
     ).one_or_none()
     if row is None:
         return False
+    _unsay(connection, THUMB_ID + thumb.message_id, thumb.conversation_id)
     connection.execute(
         _SAY[connection.dialect.name],
         {
@@ -81,6 +93,7 @@ def keep_rating(connection: Connection, *, rating: Rating, now: datetime) -> boo
     ).one_or_none()
     if known is None:
         return False
+    _unsay(connection, RATING_ID + rating.conversation_id, rating.conversation_id)
     connection.execute(
         _SAY[connection.dialect.name],
         {
@@ -93,4 +106,5 @@ def keep_rating(connection: Connection, *, rating: Rating, now: datetime) -> boo
             "created_at": now,
         },
     )
+    inbox.refresh(connection, rating.conversation_id)
     return True

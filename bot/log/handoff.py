@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
-from bot.log import audit, store, tables
+from bot.log import audit, handoffs, store, tables
 from bot.log.records import Reply, Speech
 
 MOST_WAITING = 1000
@@ -66,7 +66,14 @@ def move(
             .where(_conversation.c.id == step.conversation_id)
             .values(**changes, updated_at=now)
         )
-    row = {**row, **changes}
+    before, row = row["status"], {**row, **changes}
+    if before in ("bot", "closed") and row["status"] in ("waiting", "agent"):
+        handoffs.begin(
+            connection,
+            conversation_id=step.conversation_id,
+            reason=handoffs.TAKEN if row["status"] == "agent" else row["handoff_reason"],
+            now=now,
+        )
     if replies := list(step.say(connection, row)):
         speech = Speech(conversation_id=step.conversation_id, replies=replies)
         store.say(connection, speech=speech, sending=sending, now=now)

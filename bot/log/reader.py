@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.cards import buttons_under
 from bot.errors import StorageError
-from bot.log import tables
+from bot.log import annotations, tables
 from bot.log.records import Accepted, Finished, Inbound
 
 T = TypeVar("T")
@@ -149,7 +149,10 @@ def offered_buttons(connection: Connection, *, conversation_id: str) -> list[dic
 def turns(
     connection: Connection, *, conversation_id: str | None = None, since: datetime | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Turns in the order they were committed, each with `annotation`, its newest or None."""
+    """Turns in the order they were committed, each with what people said of it.
+
+    `review`: labelled, rejected, disputed, or None; `annotation`: the record that holds, or None.
+    """
     query = select(_turn, _conversation.c.channel).join(
         _conversation, _conversation.c.id == _turn.c.conversation_id
     )
@@ -157,13 +160,11 @@ def turns(
         query = query.where(_turn.c.conversation_id == conversation_id)
     if since is not None:
         query = query.where(_turn.c.created_at >= since)
-    newest = _newest_annotations(connection)
+    said = annotations.all_effective(connection, conversation_id=conversation_id, since=since)
     for row in connection.execute(query.order_by(_turn.c.created_at, _turn.c.id)).mappings():
-        yield {**row, "annotation": newest.get(row["id"])}
-
-
-def _newest_annotations(connection: Connection) -> dict[str, dict[str, Any]]:
-    rows = connection.execute(
-        select(tables.annotation).order_by(tables.annotation.c.created_at)
-    ).mappings()
-    return {row["turn_id"]: dict(row) for row in rows}
+        found = said.get(row["id"])
+        yield {
+            **row,
+            "review": None if found is None else found.state,
+            "annotation": None if found is None else found.labels,
+        }

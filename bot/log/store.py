@@ -11,31 +11,26 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.log import audit, nonces, tables
+from bot.log import audit, handoffs, inbox, nonces, tables, voice_changes
 from bot.log.reader import finished
 from bot.log.records import Accepted, Finish, Finished, Inbound, Opening, Speech, Status
+from bot.log.speaking import TAKE_SEQ, TAKE_SEQ_OUTBOUND
+from bot.log.speaking import say as say
 
 _conversation = tables.conversation
 _message = tables.message
 _turn = tables.turn
 
 # Built once: SQLAlchemy then finds the compiled text in its cache.
-_TAKE_SEQ = (
-    update(_conversation)
-    .where(_conversation.c.id == bindparam("conversation"))
-    .values(
-        last_seq=_conversation.c.last_seq + bindparam("count"),
-        updated_at=bindparam("now"),
-    )
-)
 _TAKE_SEQ_INBOUND = (
-    _TAKE_SEQ.where(
+    TAKE_SEQ.where(
         # A message that is there already changes nothing, least of all a closed conversation.
         ~exists().where(
             _message.c.channel == bindparam("its_channel"),
@@ -47,14 +42,9 @@ _TAKE_SEQ_INBOUND = (
         # Who writes again opens a closed conversation again.
         status=case((_conversation.c.status == "closed", "bot"), else_=_conversation.c.status),
         last_inbound_at=bindparam("now"),
+        unanswered_since=func.coalesce(_conversation.c.unanswered_since, bindparam("now")),
     )
     .returning(_conversation.c.last_seq, _conversation.c.status)
-)
-_TAKE_SEQ_OUTBOUND = _TAKE_SEQ.returning(
-    _conversation.c.last_seq,
-    _conversation.c.channel,
-    _conversation.c.account,
-    _conversation.c.status,
 )
 _HAND_OFF = (
     update(_conversation)
@@ -75,8 +65,6 @@ def _insert_new(table: Table) -> dict[str, Executable]:
 
 _ADD_MESSAGE = _insert_new(_message)
 _ADD_CONVERSATION = _insert_new(_conversation)
-_ADD_OUTBOX = insert(tables.outbox)
-_ADD_REPLIES = insert(_message)
 _ADD_TURN = insert(_turn)
 _SETTLE = (
     update(_message)
@@ -197,7 +185,7 @@ def accept(
         )
     # Another gateway took the same message in at the same moment.
     connection.execute(
-        _TAKE_SEQ_OUTBOUND, {"conversation": inbound.conversation_id, "count": -1, "now": now}
+        TAKE_SEQ_OUTBOUND, {"conversation": inbound.conversation_id, "count": -1, "now": now}
     )
     return _repeated(connection.execute(_EARLIER, identity).one(), inbound, text_hash)
 
@@ -239,6 +227,7 @@ def finish(
     )
     if not settled.rowcount:
         return finished(connection, message_row=accepted.id)
+    noted = inbox.note_turn(connection, accepted=accepted, turn=turn)
     connection.execute(
         _ADD_TURN,
         {
@@ -261,6 +250,7 @@ def finish(
             "replies": turn.replies,
             "error": turn.error,
             "created_at": now,
+            "kind_id": noted.kind_id,
         },
     )
     rows = say(
@@ -272,9 +262,10 @@ def finish(
         ),
         sending=sending,
         now=now,
+        turned=noted.changes,
     )
     if work.handoff_reason is not None:
-        connection.execute(
+        handed = connection.execute(
             _HAND_OFF,
             {
                 "conversation": inbound.conversation_id,
@@ -282,76 +273,15 @@ def finish(
                 "now": now,
             },
         )
-    return Finished(turn_id=turn.id, state=work.state, replies=rows or [])
-
-
-def say(
-    connection: Connection, *, speech: Speech, sending: frozenset[str], now: datetime
-) -> list[dict[str, Any]] | None:
-    """Add messages to the customer; None when there is no such conversation.
-
-    Repeating what was said under the same id gives the earlier rows and says nothing again.
-    """
-    if not speech.replies:
-        return []
-    if speech.repeatable:
-        earlier = connection.execute(
-            select(_message)
-            .where(
-                _message.c.id.in_([reply.id for reply in speech.replies]),
-                _message.c.conversation_id == speech.conversation_id,
+        if handed.rowcount:
+            handoffs.begin(
+                connection,
+                conversation_id=inbound.conversation_id,
+                reason=work.handoff_reason,
+                turn_id=turn.id,
+                now=now,
             )
-            .order_by(_message.c.seq)
-        )
-        if said := [dict(row) for row in earlier.mappings()]:
-            return said
-    taken = connection.execute(
-        _TAKE_SEQ_OUTBOUND,
-        {"conversation": speech.conversation_id, "count": len(speech.replies), "now": now},
-    ).one_or_none()
-    if taken is None:
-        return None
-    if speech.turn_id is not None and taken.status == "agent":
-        # An agent has come while the bot was at it: the turn is on record, its words are not said.
-        connection.execute(
-            _TAKE_SEQ_OUTBOUND,
-            {"conversation": speech.conversation_id, "count": -len(speech.replies), "now": now},
-        )
-        return []
-    first_seq = taken.last_seq - len(speech.replies) + 1
-    rows: list[dict[str, Any]] = [
-        {
-            "id": reply.id,
-            "conversation_id": speech.conversation_id,
-            "seq": first_seq + position,
-            "direction": "out",
-            "author": reply.author,
-            "agent_id": reply.agent_id,
-            "channel": taken.channel,
-            "account": taken.account,
-            "message_id": None,
-            "text": reply.text,
-            "buttons": reply.buttons,
-            "extra": reply.extra,
-            "attachments": reply.attachments,
-            "metadata": reply.metadata,
-            "state": "sent",
-            "turn_id": speech.turn_id,
-            "created_at": now,
-        }
-        for position, reply in enumerate(speech.replies)
-    ]
-    connection.execute(_ADD_REPLIES, rows)
-    if taken.channel in sending:
-        connection.execute(
-            _ADD_OUTBOX,
-            [
-                {key: row[key] for key in ("id", "conversation_id", "channel", "account", "seq")}
-                | {"state": "queued", "attempts": 0, "next_at": now, "created_at": now}
-                for row in rows
-            ],
-        )
-    return rows
+    return Finished(turn_id=turn.id, state=work.state, replies=rows or [])
 
 
 def set_status(
@@ -375,6 +305,7 @@ def erase(
 
     Returns how many messages went; None when there is no such conversation.
     """
+    voice_changes.mark_conversation(connection, conversation_id=conversation_id)
     messages = connection.execute(
         delete(_message).where(_message.c.conversation_id == conversation_id)
     ).rowcount

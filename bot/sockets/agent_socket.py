@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+from aiohttp import web
 
 from bot.agents import Agent, Agents
 from bot.errors import RequestError, StorageError
 from bot.handoff.desk import Desk
 from bot.log.journal import Journal
-from bot.push import AGENTS, Event
+from bot.push import AGENTS, Event, topic_of
 from bot.sockets.events import Events
 from bot.sockets.feed import Feed, Page
 
@@ -25,6 +28,8 @@ _TYPING_EVERY_S = 1.0
 # An open socket's token is looked at again so often, when something happens.
 _RECHECK_S = 30.0
 
+Identify = Callable[[], Awaitable[Agent | None]]
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +41,8 @@ class AgentSocketParts:
     desk: Desk
     agents: Agents
     feed: Feed
+    # Who has the session that a request of the console's own pages carries.
+    visitor: Callable[[web.Request], Awaitable[Agent | None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +50,8 @@ class _Console:
     """One open console of an agent."""
 
     agent: Agent
-    token: str
+    # Looks again whether the token or the session is still good.
+    identify: Identify
     checked_s: float
     unwatch: Callable[[], None] = lambda: None
     watched: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -91,27 +99,45 @@ class AgentSocket(Events):
         self._desk = parts.desk
         self._agents = parts.agents
         self._feed = parts.feed
+        self._visitor = parts.visitor
         self._open: dict[str, _Console] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        """Let in who holds an agent's token."""
+        """Let in who holds an agent's token, or a session of the console."""
         token = auth.get("token") if isinstance(auth, dict) else None
-        if not isinstance(token, str):
-            raise RequestError(
-                401, "auth", "no token was sent", 'connect with auth {"token": an agent\'s token}'
-            )
         try:
-            agent = await self._agents.authenticate(f"Bearer {token}")
+            if isinstance(token, str):
+                agent = await self._agents.authenticate(f"Bearer {token}")
+                identify: Identify = partial(self._agents.identify, token)
+            else:
+                identify = partial(self._visitor, environ["aiohttp.request"])
+                found = await identify()
+                if found is None:
+                    raise RequestError(
+                        401,
+                        "auth",
+                        "neither a token nor a session was sent",
+                        'connect with auth {"token": an agent\'s token}, or sign in to the console',
+                    )
+                agent = found
         except (StorageError, TimeoutError):
             raise RequestError(
                 503, "gateway", "the token could not be checked", "connect again in a moment"
             ) from None
-        console = _Console(agent=agent, token=token, checked_s=asyncio.get_running_loop().time())
-        self._open[sid] = console
-        console.unwatch = self._journal.hub.watch(
-            AGENTS, lambda topic, event: self._hear(sid, topic, event)
+        console = _Console(
+            agent=agent, identify=identify, checked_s=asyncio.get_running_loop().time()
         )
+        self._open[sid] = console
+        hub = self._journal.hub
+        unwatch = hub.watch(AGENTS, lambda topic, event: self._hear(sid, topic, event))
+        unwatch_own = hub.watch(topic_of(agent.id), lambda _, event: self._hear_own(sid, event))
+
+        def stop() -> None:
+            unwatch()
+            unwatch_own()
+
+        console.unwatch = stop
 
     async def on_disconnect(self, sid: str, reason: Any) -> None:
         """Stop following."""
@@ -146,7 +172,16 @@ class AgentSocket(Events):
         if earlier := console.watched.pop(conversation_id, None):
             earlier()
         watcher = _Watcher(sid=sid, conversation_id=conversation_id, socket=self)
-        console.watched[conversation_id] = self._feed.follow(conversation_id, watcher, after=after)
+        stop = self._feed.follow(conversation_id, watcher, after=after)
+        unwatch = self._journal.hub.watch(
+            conversation_id, lambda topic, event: self._hear_notes(sid, topic, event)
+        )
+
+        def leave() -> None:
+            stop()
+            unwatch()
+
+        console.watched[conversation_id] = leave
         return {"watching": conversation_id}
 
     async def on_unwatch(self, sid: str, data: Any) -> None:
@@ -184,6 +219,15 @@ class AgentSocket(Events):
             loop = asyncio.get_running_loop()
             console.gathering = loop.call_later(_GATHER_S, lambda: self.start(self._tell(sid)))
 
+    def _hear_own(self, sid: str, event: Event) -> None:
+        if event["type"] == "assigned":
+            shown = {"conversation_id": event["id"], "by": event["by"]}
+            self.start(self.push(sid, "assigned", shown))
+
+    def _hear_notes(self, sid: str, conversation_id: str, event: Event) -> None:
+        if event["type"] == "notes":
+            self.start(self.push(sid, "notes", {"conversation_id": conversation_id}))
+
     async def _tell(self, sid: str) -> None:
         console = self._open.get(sid)
         if console is None:
@@ -204,7 +248,7 @@ class AgentSocket(Events):
             return True
         console.checked_s = now_s
         try:
-            return await self._agents.identify(console.token) is not None
+            return await console.identify() is not None
         except (StorageError, TimeoutError):
             return True
 

@@ -1,4 +1,4 @@
-/** Bundles the launcher and the chat page into dist/; run by build.py, or `npm run build`. */
+/** Bundles the launcher, the chat page and the console into dist/; run by build.py, or `npm run build`. */
 
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -40,6 +40,9 @@ await writeFile(`${FRESH}/kefu.js`, await textOf({ ...script, entryPoints: ["src
 const names = {
   "chat.js": await asset("chat.js", await textOf({ ...script, format: "esm", entryPoints: ["src/chat/main.ts"] })),
   "chat.css": await asset("chat.css", await textOf({ entryPoints: ["src/chat/page.css"] })),
+  "console.js": await asset("console.js", await textOf({ ...script, format: "esm", entryPoints: ["src/console/main.ts"] })),
+  "charts.js": await asset("charts.js", await textOf({ ...script, format: "esm", entryPoints: ["src/console/charts.ts"] })),
+  "console.css": await asset("console.css", await textOf({ entryPoints: ["src/console/console.css"] })),
   "demo.css": await asset("demo.css", await textOf({ entryPoints: ["src/demo/demo.css"] })),
 };
 for (const page of ["chat/widget.html", "demo/demo.html"]) {

@@ -52,57 +52,23 @@ class WidgetOptions:
     max_file_bytes: int
 
 
-class Pages:
-    """/kefu.js, /widget/, /widget/assets/*, /demo. Files are read on first use and kept."""
+class Assets:
+    """The built files by name, read on first use and kept."""
 
-    def __init__(self, options: WidgetOptions, *, dist: Path = DIST) -> None:
-        self._options = options
+    def __init__(self, dist: Path = DIST, *, max_file_bytes: int | None = None) -> None:
         self._dist = dist
+        self._max_file_bytes = max_file_bytes
         self._assets: dict[str, Asset] = {}
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Put the routes into an application's router."""
-        router.add_get("/kefu.js", self.launcher)
-        router.add_get("/widget", self.to_chat)
-        router.add_get("/widget/", self.chat)
-        router.add_get("/widget/assets/{name}", self.asset)
-        router.add_get("/demo", self.demo)
-
-    async def launcher(self, request: web.Request) -> web.Response:
-        """The one script of an embedding page."""
-        # Any site may load a script; this lets one with COEP do so too.
-        headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
-        return self._answer(request, "kefu.js", _SHORT, headers)
-
-    async def to_chat(self, request: web.Request) -> web.Response:
-        """The chat's addresses are relative to the folder."""
-        raise web.HTTPMovedPermanently(
-            "widget/" + (f"?{request.query_string}" * bool(request.query))
-        )
-
-    async def chat(self, request: web.Request) -> web.Response:
-        """The chat page."""
-        # Before 'self' covered web sockets, Safari wanted them by name.
-        host = request.headers.get("Host", "")
-        sockets = f" ws://{host} wss://{host}" if _is_host(host) else ""
-        policy = _CHAT_POLICY.format(
-            sockets=sockets, ancestors=" ".join(["'self'", *self._options.frame_ancestors])
-        )
-        return self._answer(request, "widget.html", _CHECKED, {"Content-Security-Policy": policy})
-
-    async def demo(self, request: web.Request) -> web.Response:
-        """The demo shop, with the chat on it."""
-        headers = {"Content-Security-Policy": _DEMO_POLICY, "X-Frame-Options": "DENY"}
-        return self._answer(request, "demo.html", _CHECKED, headers)
-
-    async def asset(self, request: web.Request) -> web.Response:
+    async def serve(self, request: web.Request) -> web.Response:
         """A file whose name changes with its content."""
         headers = {"Cross-Origin-Resource-Policy": "same-origin"}
-        return self._answer(request, f"assets/{request.match_info['name']}", _FOREVER, headers)
+        return self.answer(request, f"assets/{request.match_info['name']}", _FOREVER, headers)
 
-    def _answer(
+    def answer(
         self, request: web.Request, name: str, caching: str, headers: dict[str, str]
     ) -> web.Response:
+        """The file, compressed where that is understood, or that it has not changed."""
         asset = self._assets.get(name)
         if asset is None:
             asset = self._assets[name] = self._read(name)
@@ -138,8 +104,8 @@ class Pages:
         if name not in known:
             raise RequestError(404, "path", "there is no such file of the widget", "see /widget/")
         body = known[name].read_bytes()
-        if name == "widget.html":
-            limit = f'<html lang="en" data-max-file-bytes="{self._options.max_file_bytes}">'
+        if name == "widget.html" and self._max_file_bytes is not None:
+            limit = f'<html lang="en" data-max-file-bytes="{self._max_file_bytes}">'
             body = body.replace(b'<html lang="en">', limit.encode(), 1)
         return Asset(
             body=body,
@@ -147,6 +113,51 @@ class Pages:
             content_type=_TYPES[Path(name).suffix],
             etag=f'"{hashlib.sha256(body).hexdigest()[:20]}"',
         )
+
+
+class Pages:
+    """/kefu.js, /widget/, /widget/assets/*, /demo."""
+
+    def __init__(self, options: WidgetOptions, *, dist: Path = DIST) -> None:
+        self._options = options
+        self._assets = Assets(dist, max_file_bytes=options.max_file_bytes)
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Put the routes into an application's router."""
+        router.add_get("/kefu.js", self.launcher)
+        router.add_get("/widget", self.to_chat)
+        router.add_get("/widget/", self.chat)
+        router.add_get("/widget/assets/{name}", self._assets.serve)
+        router.add_get("/demo", self.demo)
+
+    async def launcher(self, request: web.Request) -> web.Response:
+        """The one script of an embedding page."""
+        # Any site may load a script; this lets one with COEP do so too.
+        headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
+        return self._assets.answer(request, "kefu.js", _SHORT, headers)
+
+    async def to_chat(self, request: web.Request) -> web.Response:
+        """The chat's addresses are relative to the folder."""
+        raise web.HTTPMovedPermanently(
+            "widget/" + (f"?{request.query_string}" * bool(request.query))
+        )
+
+    async def chat(self, request: web.Request) -> web.Response:
+        """The chat page."""
+        # Before 'self' covered web sockets, Safari wanted them by name.
+        host = request.headers.get("Host", "")
+        sockets = f" ws://{host} wss://{host}" if _is_host(host) else ""
+        policy = _CHAT_POLICY.format(
+            sockets=sockets, ancestors=" ".join(["'self'", *self._options.frame_ancestors])
+        )
+        return self._assets.answer(
+            request, "widget.html", _CHECKED, {"Content-Security-Policy": policy}
+        )
+
+    async def demo(self, request: web.Request) -> web.Response:
+        """The demo shop, with the chat on it."""
+        headers = {"Content-Security-Policy": _DEMO_POLICY, "X-Frame-Options": "DENY"}
+        return self._assets.answer(request, "demo.html", _CHECKED, headers)
 
 
 def _is_host(host: str) -> bool:

@@ -72,6 +72,9 @@ class Dialogue:
     async def parse(self, text: str) -> dict[str, Any]:
         return {}
 
+    async def explain(self, text: str) -> dict[str, Any]:
+        return {}
+
 
 @dataclass
 class Said:

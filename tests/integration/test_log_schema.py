@@ -17,10 +17,16 @@ def test_the_history_ends_where_the_code_is(database_url: str) -> None:
     upgrade(database_url)
     engine = open_engine(database_url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # The search's words are FTS5 tables on SQLite, an index on PostgreSQL.
+        options = {"compare_type": True, "include_name": _but_the_words_of_the_search}
+        context = MigrationContext.configure(connection, opts=options)
         differences = compare_metadata(context, [log_metadata, actions_metadata])
     engine.dispose()
     assert differences == []
+
+
+def _but_the_words_of_the_search(name: str | None, kind: str, parents: object) -> bool:
+    return not (name or "").startswith("search_words")
 
 
 def test_upgrading_again_and_at_once_is_harmless(database_url: str) -> None:

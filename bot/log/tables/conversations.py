@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from bot.log.tables.base import Json, UtcDateTime, conversation_key, metadata
@@ -34,6 +36,8 @@ conversation = Table(
     # Platforms close their window so long after the customer's last message.
     Column("last_inbound_at", UtcDateTime),
     Column("agent_id", Text),
+    # Whom a conversation is meant for that no agent has; NULL: anyone.
+    Column("assignee_id", Text),
     Column("waiting_since", UtcDateTime),
     Column("taken_at", UtcDateTime),
     Column("handed_back_at", UtcDateTime),
@@ -43,6 +47,20 @@ conversation = Table(
     Column("queue_told_at", UtcDateTime),
     # The hand-back that the dialogue is still to learn of.
     Column("hand_back_id", Text),
+    # From here on: what lists show and filter by, kept by bot/log/inbox.py.
+    # Since when the customer's words have no answer of the bot or an agent.
+    Column("unanswered_since", UtcDateTime),
+    Column("last_intent", Text),
+    Column("last_emotion", Text),
+    # The emotions of the last turns, newest first, a comma after each.
+    Column("emotion_trend", Text),
+    Column("rating", Integer),
+    Column("reviewed", Boolean, nullable=False, server_default=false()),
+    Column("had_fallback", Boolean, nullable=False, server_default=false()),
+    Column("lowest_confidence", Float),
+    # Bits that every turn of an intent (emotion, model version) sets: see bot/log/turn_kinds.py.
+    Column("intent_bits", BigInteger, nullable=False, server_default="0"),
+    Column("feature_bits", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("channel", "account"),
     CheckConstraint("status IN ('bot', 'waiting', 'agent', 'closed')", name="status"),
 )
@@ -86,6 +104,8 @@ message = Table(
     CheckConstraint("direction IN ('in', 'out')", name="direction"),
     CheckConstraint("state IN ('accepted', 'answered', 'failed', 'sent')", name="state"),
     Index("message_turn", "turn_id"),
+    # When a channel was last heard of.
+    Index("message_channel", "channel", "direction", "created_at"),
 )
 # What a restarted gateway has to drive again: a partial index that stays tiny.
 Index(
@@ -124,9 +144,23 @@ turn = Table(
     Column("replies", Json),
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False, index=True),
-    Index("turn_conversation", "conversation_id"),
+    # Of turn_kind, so that one number answers what lists ask of a turn.
+    Column("kind_id", BigInteger),
+    Index("turn_conversation", "conversation_id", "kind_id"),
+    # How each version did, without a look at the turns themselves.
+    Index("turn_model", "model_version", "created_at", "intent", "confidence"),
+)
+# How often an answer was given.
+Index(
+    "turn_answer",
+    turn.c.qa_pair_id,
+    turn.c.created_at,
+    sqlite_where=turn.c.qa_pair_id.is_not(None),
+    postgresql_where=turn.c.qa_pair_id.is_not(None),
 )
 
+# What a person said of a turn: rows are only ever added, which triggers see to. What is NULL is not
+# spoken of.
 annotation = Table(
     "annotation",
     metadata,
@@ -136,7 +170,26 @@ annotation = Table(
     Column("emotion", Text),
     Column("entities", Json),
     Column("agent_id", Text),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+    # label: what is right; reject: of no use; revoke: the author takes back an earlier row.
+    Column("kind", Text, nullable=False, server_default="label"),
+    # Of the bot's answer: right, wrong, pair (another one was right), none (there is no answer).
+    Column("answer", Text),
+    Column("answer_pair_id", Text),
+    # spam, language, personal_data, other.
+    Column("reject_reason", Text),
+    Column("revokes", Text),
+    # A third person's word, which ends a dispute of two.
+    Column("settles", Boolean, nullable=False, server_default=false()),
+    # Why the queue showed the turn; NULL when it was opened from elsewhere.
+    Column("reason", Text),
+    Column("spent_ms", Integer),
+    CheckConstraint("kind IN ('label', 'reject', 'revoke')", name="kind"),
+    CheckConstraint("answer IN ('right', 'wrong', 'pair', 'none')", name="answer"),
+    CheckConstraint("(kind = 'revoke') = (revokes IS NOT NULL)", name="revokes"),
+    Index("annotation_author", "agent_id", "created_at"),
+    # What was taken back is not taken back twice.
+    Index("annotation_revokes", "revokes", unique=True),
 )
 
 feedback = Table(
@@ -149,7 +202,7 @@ feedback = Table(
     Column("kind", Text, nullable=False, server_default="thumb"),
     Column("score", Integer, nullable=False),
     Column("comment", Text),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
     Index("feedback_conversation", "conversation_id"),
 )
 

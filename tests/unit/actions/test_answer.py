@@ -153,6 +153,8 @@ async def test_an_empty_store_is_a_failure_and_not_a_crash(
     [
         ("ask_human", "angry", 0, "asked"),
         ("affirm", "angry", 1, "low_confidence"),
+        ("affirm", "angry", 0, "emotion"),
+        ("affirm", "neutral", 0, "asked"),
         ("insult", "angry", 0, "emotion"),
         ("inform", "neutral", 2, "repeated_failure"),
     ],
@@ -164,6 +166,15 @@ async def test_the_reason_of_a_handoff(
     heard = await run(HandOff(people), on)
     assert heard.metadata("handoff") == {"reason": reason}
     assert "in a moment" in heard.text
+
+
+async def test_who_takes_the_offer_made_for_anger_is_handed_over_for_it(
+    people, run, tracker
+) -> None:
+    angry = {"emotion": {"name": "angry"}}
+    events = [{"event": "user", "parse_data": angry}, {"event": "user", "parse_data": {}}]
+    heard = await run(HandOff(people), tracker("yes", "affirm", emotion="neutral", events=events))
+    assert heard.metadata("handoff") == {"reason": "emotion"}
 
 
 async def test_an_offer_at_the_second_failure_is_a_handoff(people, run, tracker) -> None:

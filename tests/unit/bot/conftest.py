@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot.app import GATEWAY, Gateway, Overrides, build_app
@@ -48,6 +48,7 @@ class FakeDialogue:
 
     turns: list[dict[str, Any]] = field(default_factory=list)
     hand_backs: list[dict[str, Any]] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
     answers: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     reply: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     failures: list[int] = field(default_factory=list)
@@ -64,6 +65,13 @@ class FakeDialogue:
         if not duplicate:
             self.answers[key] = self.answer(body)
         return web.json_response(self.answers[key] | {"duplicate": duplicate})
+
+    async def erase(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if self.failures:
+            return web.json_response({"error": "down"}, status=self.failures.pop(0))
+        self.erased += body["conversation_ids"]
+        return web.json_response({"conversations": len(body["conversation_ids"]), "turns": 1})
 
     async def hand_back(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -175,7 +183,13 @@ async def dialogue_url(dialogue: FakeDialogue) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_post("/webhooks/turn/turn", dialogue.turn)
     app.router.add_post("/webhooks/turn/hand-back", dialogue.hand_back)
+
+    async def forget(request: web.Request) -> web.Response:
+        return web.json_response({"forgotten": 2})
+
+    app.router.add_post("/webhooks/turn/erase", dialogue.erase)
     app.router.add_post("/v1/classify", classify)
+    app.router.add_post("/v1/forget", forget)
     app.router.add_get("/readyz", ready)
     async with TestServer(app) as server:
         yield str(server.make_url("/")).rstrip("/")
@@ -205,7 +219,9 @@ async def start(settings: Settings) -> AsyncIterator[Callable[..., Awaitable[Run
             changed = settings.model_copy(update=changes)
             overrides = Overrides(world=replace(World(), sleep=no_rest))
             app = await build_app(changed, overrides=overrides)
-            return Running(await stack.enter_async_context(TestClient(TestServer(app))))
+            # Browsers of several people share the client: each keeps its cookies itself.
+            client = TestClient(TestServer(app), cookie_jar=DummyCookieJar())
+            return Running(await stack.enter_async_context(client))
 
         yield start
 

@@ -128,6 +128,8 @@ async def test_an_agents_message_is_said_once(running: Running, anna: Colleague)
         ("release", {}),
         ("close", {}),
         ("take", {}),
+        ("assign", {"agent_id": None}),
+        ("transfer", {"agent_id": "x"}),
     ],
 )
 async def test_only_the_holder_acts(
@@ -139,6 +141,33 @@ async def test_only_the_holder_acts(
     assert status == 409
     assert "Anna" in refusal["error"]["message"]
     assert (await customer.messages())["status"] == "agent"
+
+
+async def test_a_conversation_goes_straight_to_a_colleague(
+    running: Running, anna: Colleague, ben: Colleague
+) -> None:
+    eve = await employ(running, "Eve", "reviewer")
+    customer = await running.converse()
+    await anna.do(customer, "take")
+    status, known = await anna.get("/colleagues")
+    assert (status, [one["name"] for one in known["colleagues"]]) == (200, ["Anna", "Ben"])
+    assert (await anna.do(customer, "transfer", agent_id=eve.id))[0] == 422
+    assert (await anna.do(customer, "transfer"))[0] == 400
+    status, row = await anna.do(customer, "transfer", agent_id=ben.id)
+    assert (status, row["agent_id"]) == (200, ben.id)
+    assert (await ben.do(customer, "messages", id="b-1", text="hello"))[0] == 200
+    assert notices(await customer.messages()) == ["joined", "transferred"]
+
+
+async def test_an_administrator_gives_anothers_to_a_third(
+    running: Running, anna: Colleague, ben: Colleague
+) -> None:
+    boss = await employ(running, "Clara", "administrator")
+    customer = await running.converse()
+    await anna.do(customer, "take")
+    assert (await boss.do(customer, "transfer", agent_id=ben.id))[0] == 200
+    page = await customer.messages()
+    assert page["messages"][-1]["text"] == "Ben has joined the chat in place of Anna."
 
 
 @pytest.mark.parametrize("what", ["messages", "typing", "hand-back", "release"])

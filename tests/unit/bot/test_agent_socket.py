@@ -11,13 +11,14 @@ import pytest
 import socketio
 
 from bot import agents
+from bot.push import NOTES
 from bot.sockets import agent_socket
 from bot.world import utc_now
 from tests.unit.bot.colleagues import Colleague, call, employ
 from tests.unit.bot.conftest import Conversation, Running
 
 NAMESPACE = "/agent"
-EVENTS = ("queue", "conversation", "messages", "status", "typing", "gone")
+EVENTS = ("queue", "conversation", "messages", "status", "typing", "gone", "notes", "assigned")
 
 
 @dataclass
@@ -214,3 +215,47 @@ async def test_a_watch_is_on_record(running: Running, connect: Connect, anna: Co
         ]
     )
     assert (anna.id, "read_transcript", customer.id) in rows
+
+
+async def test_whom_a_conversation_is_left_to_hears_of_it_and_of_notes_who_watches(
+    running: Running, connect: Connect
+) -> None:
+    anna, ben = await employ(running, "Anna"), await employ(running, "Ben")
+    customer = await running.converse()
+    at_anna, at_ben = [await connect(running, token_of(one)) for one in (anna, ben)]
+    status, row = await anna.do(customer, "assign", agent_id=ben.id)
+    assert (status, row["assignee_id"], row["status"]) == (200, ben.id, "bot")
+    told = await at_ben.until("assigned", conversation_id=customer.id)
+    assert told["by"] == "Anna"
+    await at_anna.call("watch", {"conversation_id": customer.id})
+    running.gateway.journal.hub.publish(customer.id, NOTES)
+    await at_anna.until("notes", conversation_id=customer.id)
+    await at_ben.call("watch", {"conversation_id": customer.id})
+    await at_ben.call("unwatch", {"conversation_id": customer.id})
+    running.gateway.journal.hub.publish(customer.id, NOTES)
+    await at_ben.call("watch", {"conversation_id": customer.id})
+    assert [name for name, _ in at_ben.heard if name == "notes"] == []
+    assert [name for name, _ in at_anna.heard if name == "assigned"] == []
+
+
+async def test_a_customer_hears_of_no_note(running: Running) -> None:
+    customer = await running.converse()
+    own = str(running.client.make_url("/")).rstrip("/")
+    async with aiohttp.ClientSession(headers={"Origin": own}) as session:
+        client = socketio.AsyncClient(http_session=session, reconnection=False)
+        heard: list[str] = []
+        said = asyncio.Event()
+
+        async def hear(event: str, data: Any) -> None:
+            heard.append(event)
+            if event == "messages" and data["messages"]:
+                said.set()
+
+        client.on("*", hear, namespace="/kefu")
+        await client.connect(own, namespaces=["/kefu"], auth=customer.auth(), wait_timeout=5)
+        running.gateway.journal.hub.publish(customer.id, NOTES)
+        await customer.say("m-1", "hello")
+        async with asyncio.timeout(10):
+            await said.wait()
+        await client.disconnect()
+    assert set(heard) <= {"messages", "status", "__disconnect_final"}

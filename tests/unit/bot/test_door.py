@@ -53,6 +53,9 @@ class Bot:
     async def parse(self, text: str) -> dict[str, Any]:
         raise TurnUnavailable("none here")
 
+    async def explain(self, text: str) -> dict[str, Any]:
+        raise TurnUnavailable("none here")
+
     @property
     def texts(self) -> list[str]:
         return [request.text for request in self.heard]

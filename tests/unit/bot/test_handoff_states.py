@@ -16,6 +16,7 @@ EMPTY: dict[str, Any] = {
     "status": "bot",
     "handoff_reason": None,
     "agent_id": None,
+    "assignee_id": None,
     "waiting_since": None,
     "taken_at": None,
     "handed_back_at": None,
@@ -32,8 +33,12 @@ def do(row: dict[str, Any], move: states.Move, number: int = 1) -> dict[str, Any
     changes: states.Changes | None
     if move == "ask":
         changes = states.ask(row, reason="asked", now=now)
+    elif move == "assign":
+        changes = states.assign(row, assignee_id=f"agent-{number}")
     elif move == "take":
         changes = states.take(row, agent_id=f"agent-{number}", now=now)
+    elif move == "transfer":
+        changes = states.transfer(row, agent_id=f"agent-{number}", now=now)
     elif move == "release" or move == "fall_silent":
         changes = states.put_back(row, move, now=now)
     else:
@@ -78,6 +83,11 @@ class Conversation(RuleBasedStateMachine):
         assert (self.row["agent_id"] is not None) == (self.row["status"] == "agent")
 
     @invariant()
+    def what_an_agent_has_is_meant_for_nobody_else(self) -> None:
+        if self.row["status"] in ("agent", "closed"):
+            assert self.row["assignee_id"] is None
+
+    @invariant()
     def who_waits_waits_since_a_moment(self) -> None:
         assert (self.row["waiting_since"] is not None) == (self.row["status"] == "waiting")
 
@@ -105,6 +115,28 @@ def test_the_usual_way() -> None:
         assert after is not None
         assert after["status"] == status
         row = after
+
+
+def test_who_is_meant_stays_meant_in_the_queue_until_somebody_has_it() -> None:
+    meant = do(dict(EMPTY), "assign", 7)
+    assert meant is not None
+    assert (meant["status"], meant["assignee_id"]) == ("bot", "agent-7")
+    waiting = do(meant, "ask")
+    assert waiting is not None
+    assert (waiting["status"], waiting["assignee_id"]) == ("waiting", "agent-7")
+    taken = do(waiting, "take", 2)
+    assert taken is not None
+    assert (taken["agent_id"], taken["assignee_id"]) == ("agent-2", None)
+
+
+def test_a_transfer_changes_the_agent_and_the_time_to_answer_begins_anew() -> None:
+    taken = do({**EMPTY, "status": "waiting"}, "take", 1)
+    assert taken is not None
+    given = do(taken, "transfer", 2)
+    assert given is not None
+    assert (given["status"], given["agent_id"]) == ("agent", "agent-2")
+    assert given["taken_at"] > taken["taken_at"]
+    assert do(given, "transfer", 2) is None, "who has it is given nothing"
 
 
 @given(st.sampled_from(["agent", "closed"]), st.integers(1, 9))

@@ -33,6 +33,17 @@ def test_a_bucket_gives_a_minutes_worth_then_refills_evenly() -> None:
     assert [buckets.take("a") for _ in range(31)].count(0.0) == 30
 
 
+def test_what_is_given_back_was_never_taken_and_no_bucket_overflows() -> None:
+    buckets = Buckets(2, clock=Clock())
+    for _ in range(5):
+        assert buckets.take("a") == 0.0
+        buckets.give_back("a")
+    buckets.give_back("a")
+    buckets.give_back("unknown")
+    assert [buckets.take("a") for _ in range(3)].count(0.0) == 2
+    assert len(buckets) == 1
+
+
 def test_memory_is_bounded_and_the_busy_stay_known() -> None:
     buckets = Buckets(2, clock=Clock(), most_keys=100)
     for number in range(10_000):

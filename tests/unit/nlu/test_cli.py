@@ -54,6 +54,30 @@ def test_train_evaluate_and_switch_versions(run, tmp_path: Path) -> None:
     assert [entry["version"] for entry in listed["models"]] == ["v1", "v2"]
 
 
+def test_corrections_are_learned_and_what_serves_stays(run, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    yaml = 'version: "3.1"\nnlu:\n'
+    for intent, text in (("greet", "hello there"), ("pay", "i pay with visa")):
+        examples = "".join(f"    - {text} {n}\n" for n in range(6))
+        yaml += f"- intent: {intent}\n  examples: |\n{examples}"
+    (data / "nlu.yml").write_text(yaml)
+    corrections = tmp_path / "corrections"
+    corrections.mkdir()
+    (corrections / "nlu.yml").write_text(yaml.replace("pay", "settle", 1))
+    (corrections / "emotion.csv").write_text("text,emotion\nhello there 1,happy\nbad,angry\n")
+    result = run(
+        train, "--corrections", corrections, "--no-activate", "--epochs", 1, "--seed", 1, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    bundle = Path(summary["path"])
+    labels = json.loads((bundle / "labels.json").read_text())
+    assert set(labels["intent"]) == {"greet", "settle"}
+    assert set(labels["emotion"]) == {"happy", "angry"}
+    assert not (bundle.parent / "current").exists()
+
+
 @pytest.mark.parametrize(
     ("command", "args", "words"),
     [

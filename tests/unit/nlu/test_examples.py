@@ -24,3 +24,16 @@ def test_unwanted_texts_go_whatever_their_case() -> None:
     kept = data("hello", "bye").merged(support).without(["HELLO"])
     assert [e.text for e in kept.examples] == ["bye"]
     assert kept.support == ()
+
+
+def test_a_right_label_takes_the_place_of_the_wrong_one_and_of_nothing_else() -> None:
+    both = TrainingData(
+        examples=(
+            Example(text="Hello", intent="a"),
+            Example(text="hello", emotion="happy"),
+            Example(text="bye", intent="a"),
+        )
+    )
+    right = TrainingData(examples=(Example(text="HELLO", intent="b"),))
+    found = {(e.text, e.intent, e.emotion) for e in both.relabelled(right, "intent").examples}
+    assert found == {("hello", None, "happy"), ("bye", "a", None), ("HELLO", "b", None)}

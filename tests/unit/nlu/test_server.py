@@ -84,6 +84,16 @@ async def test_the_same_text_is_not_computed_twice(client, engine) -> None:
     assert second["timing_ms"]["model"] == 0.0
 
 
+async def test_what_is_remembered_can_be_forgotten(client, engine) -> None:
+    await parse(client, "good day")
+    await client.post("/v1/embed", json={"texts": ["good day", "a"]})
+    forgotten = await client.post("/v1/forget", json={})
+    assert await forgotten.json() == {"forgotten": 3}
+    await parse(client, "good day")
+    assert len([batch for batch in engine.batches if batch == ["good day"]]) >= 2
+    assert await (await client.post("/v1/forget", json={})).json() == {"forgotten": 1}
+
+
 async def test_classify_answers_in_order_and_explains(client) -> None:
     body = {"texts": ["good day", "track order", "good day"], "explain": True}
     response = await client.post("/v1/classify", json=body)

@@ -1,0 +1,1 @@
+"""The agents' console: server-rendered pages for who reads, answers and corrects."""

@@ -1,0 +1,1 @@
+"""Answers: the store of answered questions, edited with history."""

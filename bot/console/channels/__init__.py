@@ -1,0 +1,1 @@
+"""Channels: whether every door and process does its job."""

@@ -1,0 +1,1 @@
+"""One conversation: read, watched, taken, answered, noted on and given back."""

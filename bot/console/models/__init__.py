@@ -1,0 +1,1 @@
+"""Models: trained versions, what they scored, which one serves, and training runs."""

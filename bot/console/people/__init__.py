@@ -1,0 +1,1 @@
+"""People: signing in, passwords, who has access, and the audit log."""

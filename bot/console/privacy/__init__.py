@@ -1,0 +1,1 @@
+"""/console/privacy: erasing customers, what is held of them, retention, the register of exports."""

@@ -1,0 +1,1 @@
+"""Reviewing: one turn after the other, proposals of answers, agreement, history."""

@@ -1,0 +1,1 @@
+"""Voice of the customer: figures, comparison with the period before, the emotion watch."""

@@ -1,0 +1,1 @@
+"""Learning: trained versions, and the runs that make them."""

@@ -1,0 +1,195 @@
+"""What is too old goes in small batches, and only that; on both databases."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from bot.errors import RequestError
+from bot.log import retention, tables
+from bot.log.database import open_engine, upgrade
+from bot.log.journal import Journal
+from bot.privacy.eraser import Eraser
+from bot.privacy.retention import Retention
+from bot.privacy.steps import Places, Steps
+from bot.world import World
+
+START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Shop:
+    """A log, its rules, and what the dialogue was told to forget."""
+
+    journal: Journal
+    retention: Retention
+    moment: list[datetime]
+    forgotten: list[str]
+
+    async def count(self, table: Any) -> int:
+        return await self.journal.read(
+            lambda c: c.execute(select(func.count()).select_from(table)).scalar_one()
+        )
+
+    async def add(self, table: Any, *rows: dict[str, Any]) -> None:
+        await self.journal.write(lambda c: bool(c.execute(insert(table), list(rows))))
+
+    def conversation(self, id_: str, days: float, status: str = "bot") -> dict[str, Any]:
+        then = START - timedelta(days=days)
+        return {
+            "id": id_,
+            "channel": "web",
+            "account": id_,
+            "status": status,
+            "last_seq": 0,
+            "created_at": then,
+            "updated_at": then,
+        }
+
+
+@pytest.fixture
+async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
+    upgrade(database_url)
+    moment = [START]
+    forgotten: list[str] = []
+
+    class Dialogue:
+        async def erase(self, conversation_ids: Any) -> dict[str, Any]:
+            forgotten.extend(conversation_ids)
+            return {"turns": 1}
+
+    async def no_rest(seconds: float) -> None:
+        return None
+
+    world = replace(World(), now=lambda: moment[0], sleep=no_rest)
+    journal = Journal(
+        write_engine=open_engine(database_url, writer=True),
+        read_engine=open_engine(database_url),
+        world=world,
+    )
+    journal.start()
+    places = Places(database_url=database_url, state_dir=tmp_path)
+    steps = Steps(journal, Dialogue(), Dialogue(), places, world)  # type: ignore[arg-type]
+    eraser = Eraser(journal, steps, lambda text: text, world)
+    yield Shop(
+        journal=journal,
+        retention=Retention(journal, eraser, world),
+        moment=moment,
+        forgotten=forgotten,
+    )
+    await journal.close()
+
+
+async def test_by_default_nothing_but_leftovers_goes(shop: Shop) -> None:
+    await shop.add(tables.conversation, shop.conversation("old", 3000))
+    assert await shop.retention.count() == {"uploads": 0, "sessions": 0}
+    assert await shop.retention.run() == {"uploads": 0, "sessions": 0}
+    assert await shop.count(tables.conversation) == 1
+
+
+async def test_old_conversations_go_in_batches_also_from_the_dialogue(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 3)
+    old = [shop.conversation(f"old-{number}", 11) for number in range(8)]
+    waiting = shop.conversation("waits", 11, status="waiting")
+    await shop.add(tables.conversation, *old, waiting, shop.conversation("new", 9))
+    await shop.retention.change({"conversations": 10}, "anna")
+    assert (await shop.retention.count())["conversations"] == 8
+    removed = await shop.retention.run()
+    assert removed is not None
+    assert removed["conversations"] == 8
+    left = await shop.journal.read(
+        lambda c: set(c.execute(select(tables.conversation.c.id)).scalars())
+    )
+    assert left == {"waits", "new"}
+    assert sorted(shop.forgotten) == sorted(row["id"] for row in old)
+    # The batches were durable while they were under way, and are nobody's request.
+    assert await shop.count(tables.erasure_request) == 0
+
+
+async def test_uploads_that_no_message_uses_go_after_their_day(shop: Shop) -> None:
+    await shop.add(tables.conversation, shop.conversation("c", 0))
+    then = START - timedelta(days=2)
+    file = {
+        "conversation_id": "c",
+        "name": "n",
+        "content_type": "t",
+        "size": 1,
+        "sha256": "s",
+        "data": b"x",
+        "created_at": then,
+    }
+    await shop.add(
+        tables.file,
+        file | {"id": "used"},
+        file | {"id": "left"},
+        file | {"id": "fresh", "created_at": START},
+    )
+    message = {
+        "id": "m",
+        "conversation_id": "c",
+        "seq": 1,
+        "direction": "in",
+        "channel": "web",
+        "account": "c",
+        "message_id": "m",
+        "attachments": [{"kind": "image", "id": "used"}],
+        "state": "answered",
+        "created_at": then,
+    }
+    await shop.add(tables.message, message)
+    assert (await shop.retention.count())["uploads"] == 1
+    assert (await shop.retention.run() or {})["uploads"] == 1
+    left = await shop.journal.read(lambda c: set(c.execute(select(tables.file.c.id)).scalars()))
+    assert left == {"used", "fresh"}
+
+
+async def test_audit_rows_and_files_have_their_time(shop: Shop) -> None:
+    audit = {"actor": "a", "action": "x", "target": "t"}
+    await shop.add(
+        tables.audit,
+        audit | {"id": "old", "created_at": START - timedelta(days=400)},
+        audit | {"id": "new", "created_at": START},
+    )
+    await shop.retention.change({"audit": 365}, "anna")
+    assert (await shop.retention.run() or {})["audit"] == 1
+    left = await shop.journal.read(lambda c: set(c.execute(select(tables.audit.c.id)).scalars()))
+    assert "old" not in left
+    assert "new" in left
+
+
+async def test_it_runs_once_a_day_and_one_at_a_time(shop: Shop) -> None:
+    assert await shop.retention.run(daily=True) is not None
+    assert await shop.retention.run(daily=True) is None
+    shop.moment[0] += retention.RUN_EVERY
+    assert await shop.retention.run(daily=True) is not None
+    # Another gateway is at it.
+    now = shop.moment[0]
+    await shop.journal.write(lambda c: retention.begin(c, now=now, due=None))
+    assert await shop.retention.run() is None
+    # It died: after its lease the next one takes over.
+    shop.moment[0] += retention.LEASE
+    assert await shop.retention.run() is not None
+
+
+async def test_a_try_changes_nothing(shop: Shop) -> None:
+    await shop.add(tables.conversation, shop.conversation("old", 30))
+    assert await shop.retention.count({"conversations": 7}) == {
+        "conversations": 1,
+        "uploads": 0,
+        "sessions": 0,
+    }
+    assert await shop.count(tables.conversation) == 1
+    rules = await shop.journal.read(retention.rules)
+    assert rules["conversations"].days == 0
+
+
+@pytest.mark.parametrize(("kind", "days"), [("nothing", 1), ("audit", -1), ("audit", 99_999_999)])
+async def test_rules_that_make_no_sense_are_refused(shop: Shop, kind: str, days: int) -> None:
+    with pytest.raises(RequestError, match=kind):
+        await shop.retention.change({kind: days}, "anna")
