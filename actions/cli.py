@@ -1,4 +1,4 @@
-"""`kefu qa`: import, search and export the answered questions."""
+"""`kefu qa`: import, calibrate, search and export the answered questions."""
 
 import asyncio
 import json
@@ -85,6 +85,24 @@ def import_command(
         )
 
 
+@qa.command("calibrate")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def calibrate_command(*, as_json: bool) -> None:
+    """Fit the thresholds to the store as it is, such as after many edits in the console.
+
+    No pair is changed.
+    """
+    report = _run(_calibrate(ActionSettings()))
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+        return
+    fitted = report.calibration or {}
+    click.echo(
+        f"{report.pairs} pairs, {fitted['queries']} questions asked: answers from "
+        f"{fitted['full']['answer']:.2f} on, offers a choice from {fitted['full']['offer']:.2f} on"
+    )
+
+
 @qa.command("search")
 @click.argument("text")
 @click.option("--limit", default=3, show_default=True, type=click.IntRange(1, 4))
@@ -159,6 +177,17 @@ async def _import_csv(
         importer = Importer(database, client, strange=read_strange(settings.data_dir))
         found = read_csv_source(path, columns)
         return await importer.bring_in(found, progress=progress, overwrite=overwrite)
+    finally:
+        await client.close()
+        database.close()
+
+
+async def _calibrate(settings: ActionSettings) -> ImportReport:
+    client = UnderstandingClient(settings.nlu_url, timeout_s=IMPORT_TIMEOUT_S)
+    database = open_database(settings.database_url)
+    try:
+        importer = Importer(database, client, strange=read_strange(settings.data_dir))
+        return await importer.recalibrate()
     finally:
         await client.close()
         database.close()

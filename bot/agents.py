@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -31,6 +32,14 @@ class Agent:
     def may_take(self) -> bool:
         """Whether they talk to customers, and do not only read."""
         return self.role != "reviewer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who acts for longer than one request, and how to look again whether they still may."""
+
+    agent: Agent
+    identify: Callable[[], Awaitable[Agent | None]]
 
 
 class Agents:

@@ -200,6 +200,8 @@ def open_gateway(
     postage = overrides.postage or Postage()
     versions = Versions(session, settings)
     eraser = open_eraser(settings, journal, services, guard.tokens.hash_text, world)
+    answers = AnswerStore(journal, settings, world)
+    eraser.on_answers = answers.look_again
     return Gateway(
         settings=settings,
         world=world,
@@ -219,7 +221,7 @@ def open_gateway(
         sender=Sender(journal, channels, links.address, postage, world),
         desk=desk,
         sweep=Sweep(journal, desk, world),
-        answers=AnswerStore(journal, settings, world),
+        answers=answers,
         versions=versions,
         processes=Processes(session, settings),
         eraser=eraser,

@@ -98,7 +98,7 @@ def _found(
 
 def _note(connection: Connection, action: str, found: list[dict[str, Any]]) -> None:
     for row in found:
-        detail = {name: row[name] for name in ("conversation_id", "channel", "state", "error")}
+        detail = {name: row[name] for name in ("conversation_id", "channel", "state")}
         _audit(connection, action, row["id"], detail)
 
 

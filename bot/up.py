@@ -177,6 +177,7 @@ def prepare(settings: Settings, *, without_widget: bool = False) -> None:
     from bot.log.database import upgrade
     from bot.web import build
 
+    click.echo("bringing the database up to date", err=True)
     upgrade(settings.database_url)
     if not build.is_built():
         click.echo("building the chat widget (the first time, its packages are fetched)", err=True)

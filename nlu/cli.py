@@ -47,7 +47,7 @@ def plain_errors(command: Command) -> Command:
 @click.option(
     "--corrections",
     type=_FilePath,
-    help="Folder: nlu.yml, emotion.csv; they win over the data.",
+    help="Folder: nlu.yml, emotion.csv; they win over the data. Whose turns they are is not noted.",
 )
 @click.option("--text", default="text", show_default=True, help="Column of the texts.")
 @click.option("--label", default="intent", show_default=True, help="Column of the intents.")

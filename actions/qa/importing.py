@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from actions.database import Database, one_line, open_database
-from actions.errors import DataFileError, StoreError
+from actions.errors import DataFileError, EmptyStoreError, StoreError
 from actions.qa.calibration import Calibration, calibrate
 from actions.qa.index import SCORING, PairIndex
 from actions.qa.pairs import CsvColumns, Pair, read_csv_pairs, read_yaml_pairs
@@ -159,6 +159,20 @@ class Importer:
             version=version,
             calibration=calibration.as_dict(),
             **counts,
+        )
+
+    async def recalibrate(self, *, progress: Progress | None = None) -> ImportReport:
+        """Embeds what has no vector and fits the thresholds to the pairs as they are now.
+
+        Raises EmptyStoreError when there is none.
+        """
+        if await self._database.read(read_state) is None:
+            raise EmptyStoreError
+        probe = await self._embedder.embed(["hello"])
+        embedded = await self._embed_missing(probe.embedder, progress)
+        version, pairs, calibration = await self._calibrate(probe.embedder)
+        return ImportReport(
+            pairs=pairs, embedded=embedded, version=version, calibration=calibration.as_dict()
         )
 
     async def refresh(self, state: State) -> bool:

@@ -24,6 +24,17 @@ class Forgotten:
     pairs_removed: tuple[str, ...] = ()  # nothing but the customer's words was asked in them
 
 
+def read_origins(connection: Connection) -> list[str]:
+    """The conversations that wordings of active pairs came from, in their order."""
+    query = (
+        select(QaVariant.conversation_id)
+        .distinct()
+        .join(QaPair, QaPair.id == QaVariant.pair_id)
+        .where(QaPair.active, QaVariant.conversation_id.is_not(None))
+    )
+    return sorted(origin for origin in connection.execute(query).scalars() if origin)
+
+
 def forget_origins(
     connection: Connection, conversation_ids: Collection[str], now: datetime
 ) -> Forgotten:
@@ -77,6 +88,10 @@ def _clean_pair(
         return False
     if content.pair != stored.pair:
         write_pair(connection, content.pair, stored.source, now, content.origins)
+        # A form that was opened before still holds the words: saving it is a conflict.
+        connection.execute(
+            update(QaPair).where(QaPair.id == stored.pair.id).values(revision=stored.revision + 1)
+        )
         if not content.active:
             write_inactive(connection, [content.pair.id], now)
     return True

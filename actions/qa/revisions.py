@@ -1,8 +1,10 @@
 """A pair's history: every change kept under a number, and the pair as it is now."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import SequenceMatcher
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -21,6 +23,7 @@ from actions.tables import QaPair, QaRevision, QaSource, QaVariant
 
 CONSOLE = "console"  # the source of pairs that were written in the console
 IMPORT = "import"  # who changed it, when a file did
+ADDED, CHANGED, SAME = "added", "changed", "same"  # what became of a pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,18 +148,68 @@ def read_revisions(connection: Connection, pair_id: str) -> list[Revision]:
 
 
 def change_pair(
-    connection: Connection, pair: Pair, change: Change, now: datetime, *, active: bool = True
+    connection: Connection,
+    pair: Pair,
+    change: Change,
+    now: datetime,
+    *,
+    active: bool | None = None,
 ) -> int:
     """Write a pair as a person wants it; returns its revision's number.
 
-    Files leave it alone from now on. What is as it was makes no revision. Raises PairChanged.
+    Files leave it alone from now on. Origins go on with rephrased wordings. What is as it was
+    makes no revision. Without `active` a retired pair stays retired, and a new one is searched.
+    Raises PairChanged.
     """
+    outcome, number = _change(connection, pair, change, now, active)
+    if outcome != SAME:
+        write_version(connection, now)
+    return number
+
+
+def change_many(
+    connection: Connection, pairs: Sequence[Pair], change: Change, now: datetime
+) -> Counter[str]:
+    """Write pairs as `change_pair` does; returns how many were ADDED, CHANGED or the SAME.
+
+    The version stays: whoever writes many portions moves it once, after the last of them.
+    """
+    return Counter(_change(connection, pair, change, now, None)[0] for pair in pairs)
+
+
+def _change(
+    connection: Connection, pair: Pair, change: Change, now: datetime, active: bool | None
+) -> tuple[str, int]:
+    """What became of a pair, and its revision's number."""
     old = read_stored_pair(connection, pair.id, lock=True)
-    origins = {} if old is None else dict(old.content.origins)
+    origins = {} if old is None else _carried(old.content, pair)
     if change.conversation_id is not None:
         known = set() if old is None else set(old.pair.wordings)
         origins |= {text: change.conversation_id for text in pair.wordings if text not in known}
-    return _write(connection, old, Content(pair=pair, active=active, origins=origins), change, now)
+    if active is None:
+        active = old is None or old.active
+    content = Content(pair=pair, active=active, origins=origins)
+    number = _write(connection, old, content, change, now)
+    if old is None:
+        return ADDED, number
+    return SAME if number == old.revision else CHANGED, number
+
+
+def _carried(old: Content, pair: Pair) -> dict[str, str]:
+    """The known origins; a customer's wording that was rephrased is still the customer's.
+
+    Of several that vanished, the nearest one lends its origin to a wording that is new.
+    """
+    origins, texts = dict(old.origins), set(pair.wordings)
+    gone = [text for text in old.pair.wordings if text in origins and text not in texts]
+    for text in texts.difference(old.pair.wordings) if gone else ():
+        matcher = SequenceMatcher(b=text, autojunk=False)
+        likeness = {}
+        for earlier in gone:
+            matcher.set_seq1(earlier)
+            likeness[earlier] = matcher.ratio()
+        origins[text] = origins[max(gone, key=likeness.__getitem__)]
+    return origins
 
 
 def restore_pair(
@@ -171,7 +224,10 @@ def restore_pair(
     if row is None:
         return None
     old = read_stored_pair(connection, pair_id, lock=True)
-    return _write(connection, old, _revision(row).content, change, now)
+    number = _write(connection, old, _revision(row).content, change, now)
+    if old is None or number != old.revision:
+        write_version(connection, now)
+    return number
 
 
 def import_pair(connection: Connection, pair: Pair, source: str, now: datetime) -> None:
@@ -204,9 +260,7 @@ def _write(
     write_pair(connection, pair, CONSOLE if old is None else old.source, now, content.origins)
     if not content.active:
         write_inactive(connection, [pair.id], now)
-    number = _add(connection, content, change, now, edited=True)
-    write_version(connection, now)
-    return number
+    return _add(connection, content, change, now, edited=True)
 
 
 def _keep_first(connection: Connection, old: StoredPair) -> None:
@@ -224,7 +278,9 @@ def _add(
     last = connection.execute(
         select(func.max(QaRevision.number)).where(QaRevision.pair_id == pair_id)
     ).scalar()
-    number = 1 + (last or 0)
+    # An erasure moves the number of a pair without a row of its history.
+    moved = connection.execute(select(QaPair.revision).where(QaPair.id == pair_id)).scalar()
+    number = 1 + max(last or 0, moved or 0)
     connection.execute(
         update(QaPair).where(QaPair.id == pair_id).values(revision=number, edited=edited)
     )

@@ -1,5 +1,6 @@
 """CSV files for spreadsheets: streamed, and safe from cells that a spreadsheet would run."""
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
@@ -66,6 +67,8 @@ async def _encoded(
         if len(waiting) >= _ROWS_AT_ONCE:
             yield lines(waiting).encode()
             waiting = []
+            # Sending waits only for a slow reader: others are to have their turn anyway.
+            await asyncio.sleep(0)
     if waiting:
         yield lines(waiting).encode()
 

@@ -144,6 +144,13 @@ class Sessions:
             fresh = fresh if changed else None
         return Found(session=_session(row), cookie=fresh)
 
+    async def still_open(self, id_: str) -> Session | None:
+        """A session found before, whatever its cookie is by now; None when it is over."""
+        row = await self._journal.read(
+            partial(kept.find_by_id, id_=id_, now=self._world.now(), terms=self.terms)
+        )
+        return None if row is None else _session(row)
+
     async def sign_out(self, cookie: str | None) -> None:
         """End the session of a cookie."""
         if not cookie:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from bot.agents import Agent
+from bot.agents import Access, Agent
 from bot.console import cookies
 from bot.console.answers import routes as answers
 from bot.console.channels import routes as channels
@@ -96,14 +96,20 @@ class Site:
         for route in self.routes:
             router.add_route(route.method, ROOT + route.path, self._guarded(route))
 
-    async def visitor(self, request: web.Request) -> Agent | None:
+    async def visitor(self, request: web.Request) -> Access | None:
         """Who has the session that comes with a request of our own pages, such as a socket's."""
         if self._gateway.guard.origins.verdict(request) not in ("own", "absent"):
             return None
         found = await self._sessions.find(self._cookie(request), active=False)
         if found is None or found.session.must_change_password:
             return None
-        return found.session.agent
+        id_ = found.session.id
+
+        async def identify() -> Agent | None:
+            session = await self._sessions.still_open(id_)
+            return None if session is None else session.agent
+
+        return Access(agent=found.session.agent, identify=identify)
 
     async def _go_in(self, request: web.Request) -> web.StreamResponse:
         return web.Response(status=303, headers={"Location": ROOT + "/inbox"})
@@ -122,7 +128,9 @@ class Site:
 
     def _guarded(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
-            found = await self._sessions.find(self._cookie(request))
+            # What a page fetches by itself keeps no session open that nobody works in.
+            clicked = request.headers.get("X-Kefu-Live") is None
+            found = await self._sessions.find(self._cookie(request), active=clicked)
             if found is None:
                 return self._finish(request, self._sign_in.send_to(request))
             if route.max_body_bytes is not None:

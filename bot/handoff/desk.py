@@ -210,7 +210,7 @@ class Desk:
         spoken = await self._journal.write(
             partial(
                 handoff.speak,
-                speech=Speech(conversation_id=conversation_id, replies=[own]),
+                speech=Speech(conversation_id=conversation_id, replies=[own], redact=self._redact),
                 agent_id=agent.id,
                 sending=self._journal.sending,
                 now=self._world.now(),

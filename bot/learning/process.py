@@ -13,13 +13,14 @@ import psutil
 
 NICE = 10
 TERM_S = 5.0
-_SINCE_S = 0.05  # the clock's step in a process's start
+_SINCE_S = 0.05  # the clock's step in a process's start, where there is no /proc
+_START_FIELD = 22  # of /proc/PID/stat, counted from 1
 TAIL_BYTES = 8_192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProcess:
-    """A process by its number and its start (seconds since 1970)."""
+    """A process by its number and its start, as `started` tells it."""
 
     pid: int
     since: float
@@ -45,10 +46,24 @@ class RunProcess:
     def _found(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.since) < _SINCE_S
+            same = abs(started(process) - self.since) < _SINCE_S
         except psutil.NoSuchProcess:
             return None
         return process if same else None
+
+
+def started(process: psutil.Process) -> float:
+    """When it began: in ticks since the machine did, or seconds since 1970 where none are told.
+
+    A moment of the day moves when the machine's clock is set, and a process that lives would seem
+    to be another. Raises psutil.NoSuchProcess.
+    """
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text(errors="replace")
+    except OSError:
+        return float(process.create_time())
+    # Its second field is the program's name in brackets, and may hold both spaces and brackets.
+    return float(stat.rpartition(")")[2].split()[_START_FIELD - 3])
 
 
 def launch(
@@ -74,7 +89,7 @@ def launch(
     process = psutil.Process(pid)
     with suppress(psutil.Error):
         process.nice(NICE)
-    return RunProcess(pid=pid, since=process.create_time())
+    return RunProcess(pid=pid, since=started(process))
 
 
 def last_lines(log: Path, most: int) -> list[str]:

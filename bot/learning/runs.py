@@ -6,7 +6,8 @@ import logging
 import platform
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +24,7 @@ from bot.world import World
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # at a run of ours
+RENEW_S = 5.0  # it is looked after, said while something long is under way
 IDLE_S = 5.0  # whether there is one
 ADOPT_AFTER_S = 15.0  # without a look of its gateway, another on its machine takes the run
 LOST_AFTER_S = 120.0  # without a look, gateways on other machines give it up
@@ -80,11 +82,17 @@ class TrainingRuns:
     """Begins, follows and cancels runs; a run goes on while gateways come and go."""
 
     def __init__(
-        self, parts: RunParts, *, command: Command = train_command, look_s: float = LOOK_S
+        self,
+        parts: RunParts,
+        *,
+        command: Command = train_command,
+        look_s: float = LOOK_S,
+        renew_s: float = RENEW_S,
     ) -> None:
         self.command = command
         self._parts = parts
         self._look_s = look_s
+        self._renew_s = renew_s
         self._folder = parts.settings.state_dir / "training"
         self._host = platform.node()
         self._owner = parts.world.new_id()
@@ -208,7 +216,8 @@ class TrainingRuns:
             corrections = folder / "corrections" if options.corrections else None
             if corrections is not None:
                 corrections.mkdir(exist_ok=True, mode=0o700)
-                turn_ids = await self._parts.corrections.write(corrections)
+                async with self._looked_after(run):
+                    turn_ids = await self._parts.corrections.write(corrections)
                 (folder / "turns.json").write_text(json.dumps(turn_ids))
             # Imported here: it is the supervisor's, and loads what a gateway has no use for.
             from bot.up import child_environment
@@ -222,7 +231,14 @@ class TrainingRuns:
         except (OSError, RequestError) as error:
             await self._end(run, "failed", error=f"it cannot be started: {error}")
             return
-        await self._note(run, process_id=process.pid, process_since=process.since)
+        noted = False
+        try:
+            noted = await self._note(run, process_id=process.pid, process_since=process.since)
+        finally:
+            if not noted:
+                # Nobody would know of it, and whoever has the run by now calls it failed.
+                await asyncio.to_thread(process.stop)
+                await asyncio.to_thread(shutil.rmtree, folder, True)
 
     async def _follow(self, run: rows.Row) -> None:
         if run["process_id"] is None:
@@ -231,14 +247,19 @@ class TrainingRuns:
         process = RunProcess(pid=run["process_id"], since=run["process_since"])
         if run["cancel_by"] is not None:
             await asyncio.to_thread(process.stop)
-            await self._end(run, "cancelled")
+            if _read_report(self._folder / run["id"] / "report.json") is None:
+                await self._end(run, "cancelled")
+            else:
+                # It was done before it could be stopped: its version is there, and learned from
+                # customers' words, which an erasure must be able to find.
+                await self._collect(run, promote=False)
         elif process.is_alive():
             lines = last_lines(self._folder / run["id"] / "log", LINES)
             await self._note(run, lines=lines, seen_at=self._parts.world.now())
         else:
-            await self._collect(run)
+            await self._collect(run, promote=run["options"]["promote"])
 
-    async def _collect(self, run: rows.Row) -> None:
+    async def _collect(self, run: rows.Row, *, promote: bool) -> None:
         """End a run whose process has ended, by what that has left."""
         folder = self._folder / run["id"]
         report = _read_report(folder / "report.json")
@@ -253,9 +274,10 @@ class TrainingRuns:
         if turns.is_file():
             await self._parts.corrections.seen(version, json.loads(turns.read_text()))
         promoted = False
-        if run["options"]["promote"]:
+        if promote:
             try:
-                await self._parts.promote(version)
+                async with self._looked_after(run):
+                    await self._parts.promote(version)
                 promoted = True
             except RequestError as refused:
                 error = f"trained, but not promoted: {refused}"
@@ -285,6 +307,25 @@ class TrainingRuns:
                 clear_leftovers, self._parts.settings.models_dir, run["process_id"]
             )
         logger.info("training ended", extra={"run": run["id"], "state": state})
+
+    @asynccontextmanager
+    async def _looked_after(self, run: rows.Row) -> AsyncIterator[None]:
+        """While something long is under way, keep other gateways from taking the run."""
+        renewing = asyncio.create_task(self._renew(run))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, run: rows.Row) -> None:
+        while True:
+            await asyncio.sleep(self._renew_s)
+            try:
+                if not await self._note(run, seen_at=self._parts.world.now()):
+                    return
+            except KefuError as error:
+                logger.warning("training not looked after", extra={"reason": str(error)})
 
     async def _note(self, run: rows.Row, **values: Any) -> bool:
         note = partial(rows.note, run_id=run["id"], owner=self._owner, values=values)

@@ -80,8 +80,21 @@ def export(
     """Write turns to a file, personal data redacted."""
     moment = since.replace(tzinfo=UTC) if since is not None else None
     conversations: set[str] | None = set() if corrected else None
+    record = Export(
+        id=sortable_id(),
+        kind="corrections" if corrected else "turns",
+        format=format_,
+        actor="cli",
+        made_at=utc_now(),
+        count=0,
+        path=str(out.resolve()),
+        since=None if corrected else moment,
+    )
     try:
         with opened_log() as connection, out.open("w", encoding="utf-8") as file:
+            # Before anything is in the file: of one that is cut off somebody has to know.
+            with opened_log(writer=True) as register:
+                exports.record(register, record)
             if conversations is not None:
                 turns = noted(corrections.corrected(connection, since=moment), conversations)
                 write = write_corrected_rasa if format_ == "rasa" else write_corrected_jsonl
@@ -92,19 +105,12 @@ def export(
     except OSError as error:
         raise click.ClickException(f"--out {out}: {error.strerror}; name a writable file") from None
     with opened_log(writer=True) as connection:
-        exports.record(
+        exports.complete(
             connection,
-            Export(
-                id=sortable_id(),
-                kind="corrections" if corrected else "turns",
-                format=format_,
-                actor="cli",
-                made_at=utc_now(),
-                count=count,
-                path=str(out.resolve()),
-                since=None if corrected else moment,
-                conversations=None if conversations is None else tuple(sorted(conversations)),
-            ),
+            id_=record.id,
+            count=count,
+            conversations=None if conversations is None else sorted(conversations),
+            made_at=utc_now(),
         )
     if as_json_:
         click.echo(json.dumps({"format": format_, "out": str(out), "written": count}))

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import logging
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bot.errors import DatabaseUrlError, StorageError
+
+logger = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUSY_TIMEOUT_S = 15
@@ -90,10 +94,40 @@ def upgrade(url: str) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
+            _overwrite_once(url)
     except (SQLAlchemyError, OSError) as error:
         raise StorageError(_first_line(error)) from error
     finally:
         engine.dispose()
+
+
+def _overwrite_once(url: str) -> None:
+    """Write a SQLite file of a version that did not overwrite what it deleted anew, as a whole.
+
+    Before messages come in: nobody can write meanwhile. Where it cannot be done now, the next
+    start does it, and reports of erasures say so.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        return
+    try:
+        with closing(
+            sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        ) as connection:
+            if is_overwritten(connection):
+                return
+            logger.info("the database file is written anew, once", extra={"file": path.name})
+            connection.execute("VACUUM")
+            connection.execute(f"PRAGMA user_version={OVERWRITTEN}")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        logger.warning("the database file is not written anew", extra={"error": str(error)})
+
+
+def is_overwritten(connection: sqlite3.Connection) -> bool:
+    """Whether nothing was ever deleted in this file without being overwritten."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version >= OVERWRITTEN)
 
 
 def check(engine: Engine) -> None:
@@ -181,7 +215,19 @@ def _kind(url: str) -> str:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        # PostgreSQL takes no NaN, which is no JSON: one such number is not to cost the whole row.
+        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _first_line(error: Exception) -> str:

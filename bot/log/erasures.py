@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 from bot.log.tables import erasure_request as _request
 
 Kind = Literal["customer", "conversation", "retention"]
-# Longer than a step takes; after it another gateway goes on where this one stopped.
-LEASE = timedelta(minutes=2)
+# Renewed while a step runs; after it another gateway goes on where this one stopped.
+LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +103,36 @@ def note(
     return bool(done.rowcount)
 
 
+def hold(connection: Connection, *, id_: str, now: datetime) -> bool:
+    """Renew the claim on a request that is being worked on."""
+    done = connection.execute(
+        update(_request)
+        .where(
+            _request.c.id == id_,
+            _request.c.state == "running",
+            _request.c.claimed_until.is_not(None),
+        )
+        .values(claimed_until=now + LEASE)
+    )
+    return bool(done.rowcount)
+
+
 def rest(connection: Connection, *, id_: str, next_at: datetime) -> bool:
     """Let go of a request until its next try."""
     done = connection.execute(
         update(_request)
         .where(_request.c.id == id_, _request.c.state == "running")
         .values(claimed_until=None, next_at=next_at)
+    )
+    return bool(done.rowcount)
+
+
+def postpone(connection: Connection, *, id_: str, next_at: datetime) -> bool:
+    """Set when a request that nobody is at is due."""
+    done = connection.execute(
+        update(_request)
+        .where(_request.c.id == id_, _request.c.claimed_until.is_(None))
+        .values(next_at=next_at)
     )
     return bool(done.rowcount)
 

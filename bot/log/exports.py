@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from bot.log.tables import export_record as _export
 from bot.log.tables import turn as _turn
@@ -24,6 +24,7 @@ class Export:
     format: str
     actor: str
     made_at: datetime
+    # 0 while a file is being written.
     count: int
     path: str | None = None
     # Of the turns in it, by the moment they were committed.
@@ -50,6 +51,24 @@ def record(connection: Connection, export: Export) -> bool:
         },
     )
     return True
+
+
+def complete(
+    connection: Connection,
+    *,
+    id_: str,
+    count: int,
+    conversations: Sequence[str] | None,
+    made_at: datetime,
+) -> bool:
+    """Put down what an export came to that was put on record before its file was written."""
+    values = {
+        "count": count,
+        "conversations": None if conversations is None else list(conversations),
+        "made_at": made_at,
+    }
+    done = connection.execute(update(_export).where(_export.c.id == id_).values(**values))
+    return bool(done.rowcount)
 
 
 def latest(connection: Connection, *, most: int) -> list[dict[str, Any]]:

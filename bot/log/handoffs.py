@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.log import tables
@@ -38,11 +38,21 @@ def begin(
 
 
 def answered(connection: Connection, *, conversation_id: str, now: datetime) -> None:
-    """A person has written: whoever was called has come."""
+    """A person has written: whoever was called last has come.
+
+    An earlier handoff that nobody answered stays so: it went back to the bot, or was closed.
+    """
+    newest = (
+        select(_handoff.c.id)
+        .where(_handoff.c.conversation_id == conversation_id)
+        .order_by(_handoff.c.at.desc(), _handoff.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     connection.execute(
         update(_handoff)
         .where(
-            _handoff.c.conversation_id == conversation_id,
+            _handoff.c.id == newest,
             _handoff.c.answered_at.is_(None),
             _handoff.c.at <= now,
         )

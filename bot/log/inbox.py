@@ -1,6 +1,6 @@
 """Keeps what lists of conversations show and filter by, in the transaction of each write."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ from bot.log import tables
 from bot.log.known_kinds import KnownKinds
 from bot.log.records import Accepted, Speech, TurnRecord
 from bot.log.search_docs import keep_words
-from bot.log.turn_kinds import feature_bits, intent_bits, kind_of
+from bot.log.turn_kinds import feature_bits, intent_bits, kind_of, known
 from bot.redaction import Redactor
 
 _conversation = tables.conversation
@@ -138,7 +138,7 @@ def note_turn(connection: Connection, *, accepted: Accepted, turn: TurnRecord) -
         "emotion": kind.emotion or None,
         "felt": trend_piece(kind.emotion),
         "fallback": kind.fallback,
-        "confidence": turn.confidence,
+        "confidence": known(turn.confidence),
         "of_intent": intent_bits(kind.intent),
         "of_features": feature_bits(kind),
     }
@@ -153,7 +153,7 @@ def note_agents_words(connection: Connection, *, speech: Speech) -> None:
                 connection,
                 conversation_id=speech.conversation_id,
                 message_id=reply.id,
-                texts=agent_texts(reply.text),
+                texts=agent_texts(reply.text, speech.redact),
             )
 
 
@@ -166,9 +166,11 @@ def turn_texts(text: str, replies: Sequence[dict[str, Any]] | None) -> list[str]
     return said + [reply["text"] for reply in replies or () if reply.get("text")]
 
 
-def agent_texts(text: str | None) -> list[str]:
+def agent_texts(text: str | None, redact: Callable[[str], str] | None = None) -> list[str]:
     """The same of an agent's message, which the log keeps as it was sent."""
-    return [_redactor().redact(text).text] if text else []
+    if not text:
+        return []
+    return [_redactor().redact(text).text if redact is None else redact(text)]
 
 
 @cache

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, and_, exists, not_, or_, select, type_coerce
 
 from bot.log import tables
 from bot.log.records import Status
@@ -80,7 +80,9 @@ def of_conversation(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.rating_most is not None:
         found.append(c.rating <= filters.rating_most)
     if filters.unanswered is not None:
-        found.append(c.unanswered_since.is_not(None) == filters.unanswered)
+        # Nobody waits for an answer in a closed one.
+        open_question = and_(c.unanswered_since.is_not(None), c.status != "closed")
+        found.append(open_question if filters.unanswered else not_(open_question))
     if filters.reviewed is not None:
         found.append(c.reviewed == filters.reviewed)
     if filters.fallback is not None:

@@ -4,8 +4,10 @@ For conversations that were there before the lists: the migration does it once. 
 columns that are older than the lists, because at that point of the history there are no others.
 """
 
+import logging
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,9 +28,14 @@ from sqlalchemy import (
 from bot.log.inbox import TREND_CHARS, agent_texts, trend_piece, turn_texts
 from bot.log.search_docs import keep_words
 from bot.log.tables.base import Json, UtcDateTime
-from bot.log.turn_kinds import Kind, feature_bits, intent_bits, kind_of, row_of
+from bot.log.turn_kinds import Kind, feature_bits, intent_bits, kind_of, known, row_of
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 200
+# While it goes on nothing else does: whoever waits is told that it does.
+TOLD_EVERY_S = 5.0
+Redact = Callable[[str], str]
 _then = MetaData()
 _conversation = Table(
     "conversation",
@@ -78,19 +85,22 @@ def rebuild(connection: Connection, conversation_ids: Sequence[str]) -> None:
         _rebuild_some(connection, conversation_ids[start : start + AT_ONCE])
 
 
-def rebuild_all(connection: Connection) -> None:
+def rebuild_all(connection: Connection, redact: Redact | None = None) -> None:
     """The same of every conversation there is, in the order they were opened."""
-    after = ""
+    after, done, told = "", 0, time.monotonic()
     while True:
         found = select(_conversation.c.id).where(_conversation.c.id > after)
         ids = list(connection.execute(found.order_by(_conversation.c.id).limit(AT_ONCE)).scalars())
         if not ids:
             return
-        _rebuild_some(connection, ids)
-        after = ids[-1]
+        _rebuild_some(connection, ids, redact)
+        after, done = ids[-1], done + len(ids)
+        if time.monotonic() - told > TOLD_EVERY_S:
+            told = time.monotonic()
+            logger.info("conversations prepared for the inbox", extra={"done": done})
 
 
-def _rebuild_some(connection: Connection, ids: Sequence[str]) -> None:
+def _rebuild_some(connection: Connection, ids: Sequence[str], redact: Redact | None = None) -> None:
     said = defaultdict(list)
     for row in connection.execute(
         select(_message).where(_message.c.conversation_id.in_(ids)).order_by(_message.c.seq)
@@ -123,7 +133,11 @@ def _rebuild_some(connection: Connection, ids: Sequence[str]) -> None:
             .where(_conversation.c.id == id_)
             .values(unanswered_since=_unanswered(said[id_]), **_summary(turned[id_]))
         )
-        _keep_words(connection, id_, said[id_], [row for row, _ in turned[id_]])
+        turns = [row for row, _ in turned[id_]]
+        agents = [row for row in said[id_] if row["author"] == "agent"]
+        _keep_words(
+            connection, id_, turns, [(row, agent_texts(row["text"], redact)) for row in agents]
+        )
 
 
 def _add_kinds(connection: Connection, kinds: dict[int, Kind]) -> None:
@@ -153,8 +167,9 @@ def _summary(turns: Sequence[tuple[Any, Kind]]) -> dict[str, Any]:
         of_features |= feature_bits(kind)
         trend = (trend_piece(kind.emotion) + trend)[:TREND_CHARS]
         intent, emotion = kind.intent or intent, kind.emotion or emotion
-        if row["confidence"] is not None:
-            lowest = row["confidence"] if lowest is None else min(lowest, row["confidence"])
+        confidence = known(row["confidence"])
+        if confidence is not None:
+            lowest = confidence if lowest is None else min(lowest, confidence)
     return {
         "last_intent": intent,
         "last_emotion": emotion,
@@ -167,16 +182,15 @@ def _summary(turns: Sequence[tuple[Any, Kind]]) -> dict[str, Any]:
 
 
 def _keep_words(
-    connection: Connection, id_: str, messages: Sequence[Any], turns: Sequence[Any]
+    connection: Connection,
+    id_: str,
+    turns: Sequence[Any],
+    agents: Sequence[tuple[Any, list[str]]],
 ) -> None:
     spoken = [
         (row["created_at"], row["inbound_id"], turn_texts(row["text"], row["replies"]))
         for row in turns
     ]
-    spoken += [
-        (row["created_at"], row["id"], agent_texts(row["text"]))
-        for row in messages
-        if row["author"] == "agent"
-    ]
+    spoken += [(row["created_at"], row["id"], texts) for row, texts in agents]
     for _, message_id, texts in sorted(spoken, key=lambda one: one[0]):
         keep_words(connection, conversation_id=id_, message_id=message_id, texts=texts)

@@ -30,6 +30,8 @@ class Journal:
         self._read_engine = read_engine
         self._writer = Writer(write_engine)
         self._reader = Reader(read_engine)
+        # Few: what they read together leaves the disk and the processor to the turns.
+        self._browser = Reader(read_engine, name="browse", threads=3)
         self._world = world
         self.hub = hub or Hub()
         # Several gateways may share the database: what one commits, the others are told.
@@ -48,6 +50,8 @@ class Journal:
     async def close(self) -> None:
         """Write what is queued, then let go of the database."""
         await self._writer.close()
+        await self._reader.close()
+        await self._browser.close()
         self._write_engine.dispose()
         self._read_engine.dispose()
 
@@ -86,6 +90,10 @@ class Journal:
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on a connection of its own; raises StorageError or TimeoutError."""
         return await self._reader.run(query)
+
+    async def browse(self, query: Callable[[Connection], T]) -> T:
+        """The same for the console and the jobs, whose long queries no turn is to wait for."""
+        return await self._browser.run(query)
 
     async def open_conversation(
         self,

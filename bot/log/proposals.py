@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, tuple_, update
 
 from bot.errors import RequestError
 from bot.log import tables
@@ -24,6 +24,7 @@ _agent = tables.agent
 _author = _agent.alias("author")
 _decider = _agent.alias("decider")
 _proposal = tables.qa_proposal
+_last = _proposal.alias("last")
 _turn = tables.turn
 
 
@@ -120,16 +121,23 @@ def find(connection: Connection, id_: str) -> Row | None:
 
 
 def listed(
-    connection: Connection, *, state: State, limit: int = 50, before: datetime | None = None
+    connection: Connection, *, state: State, limit: int = 50, after: str | None = None
 ) -> list[Row]:
-    """Proposals in a state: those to decide oldest first, decided ones newest first."""
+    """Proposals in a state: those to decide oldest first, decided ones newest first.
+
+    `after`: the id of the last one of the page before.
+    """
     query = _listed().where(_proposal.c.state == state).limit(limit)
+    key = tuple_(_proposal.c.created_at, _proposal.c.id)
+    last = select(_last.c.created_at, _last.c.id).where(_last.c.id == after).scalar_subquery()
     if state == "proposed":
         query = query.order_by(_proposal.c.created_at, _proposal.c.id)
+        if after is not None:
+            query = query.where(key > last)
     else:
         query = query.order_by(_proposal.c.created_at.desc(), _proposal.c.id.desc())
-        if before is not None:
-            query = query.where(_proposal.c.created_at < before)
+        if after is not None:
+            query = query.where(key < last)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

@@ -1,11 +1,15 @@
 """What is read from the log: messages to show, turns to review, work left over from a crash."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Select, bindparam, select
+from sqlalchemy import Connection, Engine, Select, bindparam, event, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.cards import buttons_under
@@ -21,24 +25,72 @@ _turn = tables.turn
 _CONVERSATION = select(_conversation).where(_conversation.c.id == bindparam("conversation"))
 
 
-class Reader:
-    """Reads on connections of its own, off the event loop."""
+# Of SQLite's steps, between two looks at the clock: less than a millisecond.
+_STEPS = 20_000
+_LIMIT = "kefu_statement_timeout_ms"
 
-    def __init__(self, engine: Engine, *, timeout_s: float = 20.0) -> None:
+
+class Reader:
+    """Reads on connections and threads of its own: nobody else waits for a slow query."""
+
+    def __init__(
+        self, engine: Engine, *, name: str = "read", threads: int = 6, timeout_s: float = 20.0
+    ) -> None:
         self._engine = engine
         self._timeout_s = timeout_s
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._closed = False
 
     async def run(self, query: Callable[[Connection], T]) -> T:
-        """Run a query in a thread; raises StorageError when the database does not answer."""
-        async with asyncio.timeout(self._timeout_s):
-            return await asyncio.to_thread(self._read, query)
+        """Run a query in a thread; raises StorageError when the database does not answer.
 
-    def _read(self, query: Callable[[Connection], T]) -> T:
+        After the timeout the query ends in the database too, so that its thread is free again.
+        """
+        if self._closed:
+            raise StorageError("the log is closed")
+        deadline = time.monotonic() + self._timeout_s
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._timeout_s):
+            return await loop.run_in_executor(self._threads, self._read, query, deadline)
+
+    async def close(self) -> None:
+        """Take no more queries, and break off those that run."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+
+    def _read(self, query: Callable[[Connection], T], deadline: float) -> T:
+        def over() -> bool:
+            return self._closed or time.monotonic() > deadline
+
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, self._limited(connection, over):
                 return query(connection)
         except SQLAlchemyError as error:
             raise StorageError(str(getattr(error, "orig", error)).splitlines()[0]) from error
+
+    @contextmanager
+    def _limited(self, connection: Connection, over: Callable[[], bool]) -> Iterator[None]:
+        if connection.dialect.name == "sqlite":
+            driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
+            driver.set_progress_handler(over, _STEPS)
+            try:
+                yield
+            finally:
+                driver.set_progress_handler(None, 0)
+            return
+        # The server breaks off one statement that takes too long, the check a series of them.
+        limit_ms = int(self._timeout_s * 1000)
+        if connection.info.get(_LIMIT) != limit_ms:
+            connection.exec_driver_sql(f"SET statement_timeout = {limit_ms}")
+            connection.commit()
+            connection.info[_LIMIT] = limit_ms
+
+        def check(*_: Any) -> None:
+            if over():
+                raise StorageError("the query took too long")
+
+        event.listen(connection, "before_cursor_execute", check)
+        yield
 
 
 def messages_after(

@@ -1,5 +1,6 @@
 """What goes into the log and what comes back from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -113,6 +114,8 @@ class Speech:
     turn_id: str | None = None
     # The same ids may be said again, by a client that does not know whether it was heard.
     repeatable: bool = False
+    # What a search may know of an agent's words; None: what is redacted by default goes.
+    redact: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

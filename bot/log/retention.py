@@ -1,6 +1,6 @@
 """How long what is kept, and what is older: counted, and deleted in small batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -103,6 +103,12 @@ def old_conversations(connection: Connection, *, before: datetime) -> list[str]:
             _old_conversations(before).order_by(_conversation.c.updated_at).limit(AT_ONCE)
         ).scalars()
     )
+
+
+def still_old(connection: Connection, *, ids: Sequence[str], before: datetime) -> list[str]:
+    """Those of these conversations that are too old now; who would write in them waits."""
+    query = _old_conversations(before).where(_conversation.c.id.in_(ids))
+    return list(connection.execute(query.with_for_update()).scalars())
 
 
 def delete_some(connection: Connection, *, kind: str, before: datetime) -> int:

@@ -122,7 +122,7 @@ class Ranking:
 
     async def _compare_when_due(self) -> None:
         now = self._world.now()
-        marks = await self._journal.read(review_pool.marks)
+        marks = await self._journal.browse(review_pool.marks)
         if self._compared is not None:
             at, seen = self._compared
             if seen == marks or (now - at).total_seconds() < COMPARE_EVERY_S:
@@ -132,12 +132,12 @@ class Ranking:
 
     async def _read(self, name: str, pages: int | None) -> int:
         added = 0
-        after: tuple[datetime, str] | None = await self._journal.read(
+        after: tuple[datetime, str] | None = await self._journal.browse(
             partial(review_events.start_of, name=name)
         )
         while after is not None and pages != 0:
             pages = None if pages is None else pages - 1
-            page = await self._journal.read(partial(READERS[name], after=after, terms=self.terms))
+            page = await self._journal.browse(partial(READERS[name], after=after, terms=self.terms))
             if page.read_to is not None:
                 added += await self._journal.write(partial(_keep, page, name, self.terms))
             after = page.after
@@ -150,8 +150,8 @@ class Ranking:
         try:
             _, embedder = await self._embedding.embed(["hello"])
         except CannotEmbed:
-            return await self._journal.read(partial(review_pool.read_pool, embedder=None))
-        pool = await self._journal.read(partial(review_pool.read_pool, embedder=embedder))
+            return await self._journal.browse(partial(review_pool.read_pool, embedder=None))
+        pool = await self._journal.browse(partial(review_pool.read_pool, embedder=embedder))
         missing = pool.without_vectors()[:_TEXTS_A_TIME]
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
             part = missing[start : start + _TEXTS_AT_ONCE]
@@ -167,7 +167,7 @@ class Ranking:
                     embedder=made_by,
                 )
             )
-        return await self._journal.read(partial(review_pool.read_pool, embedder=embedder))
+        return await self._journal.browse(partial(review_pool.read_pool, embedder=embedder))
 
 
 def _keep(page: Page, name: str, terms: Terms, connection: Connection) -> int:

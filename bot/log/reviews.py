@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, tuple_
 
 from bot.errors import RequestError
 from bot.log import annotations, inbox, review_candidates, review_queue, tables
@@ -56,7 +56,7 @@ def record(
             raise RequestError(
                 409,
                 "turn",
-                "your five minutes were over and another reviewer has this turn",
+                "your time for it was over and another reviewer has this turn",
                 "nothing was kept; go on with the next turn",
             )
     row = annotations.add(connection, judgement=judgement, id_=id_, now=now)
@@ -177,8 +177,9 @@ def history(
         .limit(limit)
     )
     if before is not None:
-        at = select(_annotation.c.created_at).where(_annotation.c.id == before).scalar_subquery()
-        query = query.where(_annotation.c.created_at < at)
+        last = _annotation.alias()
+        place = select(last.c.created_at, last.c.id).where(last.c.id == before).scalar_subquery()
+        query = query.where(tuple_(_annotation.c.created_at, _annotation.c.id) < place)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

@@ -1,56 +1,36 @@
 """Makes up conversations as the example business has them: for trials and for measuring.
 
-The same seed, days and number of turns give the same conversations. Nothing here is anyone's: their
-accounts begin with "seed-".
+The same seed, days and number of turns within the same hour give the same conversations. Nothing
+here is anyone's: their accounts begin with "seed-".
 """
 
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.log.search_terms import words_of
+from bot.log.seed_habits import (
+    BETWEEN,
+    CALM,
+    CHANNELS,
+    FEELINGS,
+    INTENTS,
+    LOCALES,
+    OUTCOMES,
+    UPSET,
+    busy_hours,
+    pick,
+)
 from bot.log.seed_story import Batch, Story
 from bot.log.seed_texts import RARE_WORDS, Answer, Material, Said
-from bot.log.turn_kinds import FALLBACK_INTENT, Kind, kind_of
-
-T = TypeVar("T")
+from bot.log.turn_kinds import FALLBACK_INTENT, kind_of
 
 ACCOUNT = "seed-"
 AGENTS = ("Anna", "Ben", "Chen", "Dora", "Emil", "Farah")
-CHANNELS = {"api": 62, "whatsapp": 14, "wechat": 10, "telegram": 7, "messenger": 4, "slack": 3}
-LOCALES = {"en": 66, "en-GB": 12, "de": 9, "fr": 6, "zh-CN": 3, None: 4}
-# How often customers want what; what is not here, once.
-INTENTS = {
-    "track_order": 12,
-    "ask_return_policy": 7,
-    "ask_refund_status": 7,
-    "ask_delivery_time": 7,
-    "report_damaged": 5,
-    "report_not_received": 5,
-    "return_order": 4,
-    "ask_exchange": 3,
-    "ask_human": 3,
-    "make_complaint": 3,
-    "report_payment_problem": 3,
-    "ask_price_match": 0.15,
-    "ask_newsletter": 0.3,
-}
-# Said within a conversation about something, not what it is about.
-BETWEEN = ("greet", "thank", "affirm", "deny", "inform", "goodbye", "insult")
-CALM = {"neutral": 64, "confused": 12, "anxious": 9, "disappointed": 6, "happy": 6, "angry": 3}
-UPSET = {"neutral": 36, "confused": 7, "anxious": 15, "disappointed": 23, "happy": 1, "angry": 18}
-FURIOUS = {"neutral": 12, "disappointed": 26, "angry": 62}
-PLEASED = {"neutral": 28, "happy": 70, "confused": 2}
-FEELINGS = {
-    **dict.fromkeys(("thank", "praise", "goodbye"), PLEASED),
-    **dict.fromkeys(("make_complaint", "insult"), FURIOUS),
-}
-HOURS = (1, 1, 1, 1, 1, 2, 4, 8, 12, 14, 14, 13, 12, 12, 12, 12, 12, 13, 14, 14, 12, 8, 4, 2)
-OUTCOMES = ("resolved", "resolved", "resolved", "unresolved", "callback")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +74,7 @@ class _Maker:
         self._versions = [
             f"{first + timedelta(days=plan.days * part):%Y%m%d}-1" for part in (0, 0.4, 0.8)
         ]
-        self._hours = list(_busy_hours(first, plan.now))
+        self._hours = list(busy_hours(first, plan.now))
 
     def conversation(self, batch: Batch, share: float, most: int) -> int:
         """Add one that begins when this share of all turns is over; returns its turns."""
@@ -102,14 +82,14 @@ class _Maker:
         hour = self._hours[min(len(self._hours) - 1, int(share * len(self._hours)))]
         # Within an hour the order is that of the shares: ids and moments grow together.
         at = min(hour + timedelta(seconds=draw.random() * 3600), self._plan.now)
-        channel = _pick(draw, CHANNELS)
+        channel = pick(draw, CHANNELS)
         chinese = channel == "wechat" and draw.random() < 0.9
         id_ = self._id(at)
         story = Story(
             id=id_,
             channel=channel,
             account=ACCOUNT + id_,
-            locale="zh-CN" if chinese else _pick(draw, LOCALES),
+            locale="zh-CN" if chinese else pick(draw, LOCALES),
             chinese=chinese,
             began=at,
             at=at,
@@ -131,7 +111,7 @@ class _Maker:
         emotion = story.emotion
         if not emotion or draw.random() > 0.4:
             feelings = FEELINGS.get(intent) or (UPSET if intent.startswith("report_") else CALM)
-            emotion = _pick(draw, feelings)
+            emotion = pick(draw, feelings)
         story.emotion = emotion
         said = self._material.text(draw, intent, emotion, chinese=story.chinese)
         if not story.chinese:
@@ -143,7 +123,14 @@ class _Maker:
         held = story.status == "agent"
         answer = self._material.answer(draw, intent, chinese=story.chinese)
         actions = [] if held else [_action(intent, answer.pair_id)]
-        kind = self._kind(batch, intent, emotion, version, actions, confidence)
+        kind = kind_of(
+            intent=intent,
+            emotion=emotion,
+            model_version=version,
+            actions=actions,
+            confidence=confidence,
+        )
+        batch.kinds[kind.id] = kind
         turn_id, inbound_id = self._id(story.at), self._id(story.at)
         story.seq += 1
         batch.rows["message"].append(
@@ -374,25 +361,6 @@ class _Maker:
             ranking.insert(0, {"name": FALLBACK_INTENT, "confidence": confidence})
         return ranking
 
-    def _kind(
-        self,
-        batch: Batch,
-        intent: str,
-        emotion: str,
-        version: str,
-        actions: list[str],
-        confidence: float,
-    ) -> Kind:
-        kind = kind_of(
-            intent=intent,
-            emotion=emotion,
-            model_version=version,
-            actions=actions,
-            confidence=confidence,
-        )
-        batch.kinds[kind.id] = kind
-        return kind
-
     def _id(self, at: datetime) -> str:
         self._number += 1
         return f"{int(at.timestamp() * 1e9):016x}{self._run:04x}{self._number:08x}"
@@ -408,15 +376,6 @@ def _json(value: Any) -> str | None:
 _TIMINGS = _json(
     {"accept": 0.4, "wait": 0.2, "nlu": 6.1, "dialogue": 2.3, "turn": 9.4, "total": 10.1}
 )
-
-
-def _busy_hours(first: datetime, last: datetime) -> Iterator[datetime]:
-    """The hours between two moments, each as often as much is going on in it."""
-    hour = first.replace(minute=0, second=0, microsecond=0)
-    while hour <= last:
-        share = HOURS[hour.hour] * (0.6 if hour.weekday() >= 5 else 1)
-        yield from (hour for _ in range(max(1, round(share))))
-        hour += timedelta(hours=1)
 
 
 def _action(intent: str, pair_id: str | None) -> str:
@@ -435,7 +394,3 @@ def _entities(text: str) -> list[dict[str, Any]]:
         }
         for match in _ORDER.finditer(text)
     ]
-
-
-def _pick(draw: random.Random, weights: Mapping[T, float]) -> T:
-    return draw.choices(list(weights), list(weights.values()))[0]

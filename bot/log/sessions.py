@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from bot.log.tables import agent as _agent
 from bot.log.tables import session as _session
@@ -148,6 +148,24 @@ def open_session(connection: Connection, row: Row) -> None:
 
 def find(connection: Connection, *, key_hash: str, now: datetime, terms: Terms) -> Row | None:
     """The session of a cookie, with its agent's columns; None when it is over or there is none."""
+    of_cookie = or_(
+        _session.c.key_hash == key_hash,
+        and_(
+            _session.c.previous_hash == key_hash,
+            or_(_session.c.previous_until.is_(None), _session.c.previous_until > now),
+        ),
+    )
+    return _open(connection, of_cookie, now, terms)
+
+
+def find_by_id(connection: Connection, *, id_: str, now: datetime, terms: Terms) -> Row | None:
+    """The same session whatever its cookie is by now; None when it is over."""
+    return _open(connection, _session.c.id == id_, now, terms)
+
+
+def _open(
+    connection: Connection, which: ColumnElement[bool], now: datetime, terms: Terms
+) -> Row | None:
     row = (
         connection.execute(
             select(
@@ -160,13 +178,7 @@ def find(connection: Connection, *, key_hash: str, now: datetime, terms: Terms) 
             )
             .join(_agent, _agent.c.id == _session.c.agent_id)
             .where(
-                or_(
-                    _session.c.key_hash == key_hash,
-                    and_(
-                        _session.c.previous_hash == key_hash,
-                        or_(_session.c.previous_until.is_(None), _session.c.previous_until > now),
-                    ),
-                ),
+                which,
                 _agent.c.disabled_at.is_(None),
                 _session.c.expires_at > now,
                 _session.c.seen_at > now - terms.idle,

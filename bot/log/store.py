@@ -23,6 +23,7 @@ from bot.log.reader import finished
 from bot.log.records import Accepted, Finish, Finished, Inbound, Opening, Speech, Status
 from bot.log.speaking import TAKE_SEQ, TAKE_SEQ_OUTBOUND
 from bot.log.speaking import say as say
+from bot.log.turn_kinds import known
 
 _conversation = tables.conversation
 _message = tables.message
@@ -236,14 +237,14 @@ def finish(
             "inbound_id": accepted.id,
             "text": turn.text,
             "intent": turn.intent,
-            "confidence": turn.confidence,
+            "confidence": known(turn.confidence),
             "ranking": turn.ranking,
             "emotion": turn.emotion,
-            "emotion_confidence": turn.emotion_confidence,
+            "emotion_confidence": known(turn.emotion_confidence),
             "entities": turn.entities,
             "actions": turn.actions,
             "qa_pair_id": turn.qa_pair_id,
-            "qa_score": turn.qa_score,
+            "qa_score": known(turn.qa_score),
             "model_version": turn.model_version,
             "mode": turn.mode,
             "timings": turn.timings,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from bot.log import tables
 
@@ -24,6 +24,16 @@ def find(connection: Connection, *, run_id: str) -> Row | None:
     """The run under an id."""
     row = connection.execute(select(_run).where(_run.c.id == run_id)).mappings().first()
     return None if row is None else dict(row)
+
+
+def open_since(connection: Connection, *, moment: datetime) -> list[Row]:
+    """The runs that are open, or were at some time since a moment; the oldest first."""
+    rows = connection.execute(
+        select(_run)
+        .where(or_(_run.c.slot == 1, _run.c.finished_at >= moment))
+        .order_by(_run.c.created_at)
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 def listing(connection: Connection, *, limit: int) -> list[Row]:

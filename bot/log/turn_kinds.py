@@ -1,6 +1,7 @@
 """Kinds of turns: everything that lists ask of a single turn, as one number."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,8 +78,14 @@ def is_fallback(intent: str | None, actions: Sequence[str] | None) -> bool:
     return intent == FALLBACK_INTENT or not FALLBACK_ACTIONS.isdisjoint(actions or ())
 
 
+def known(confidence: float | None) -> float | None:
+    """The confidence; None where it is no number that can be compared."""
+    return confidence if confidence is not None and math.isfinite(confidence) else None
+
+
 def step_of(confidence: float | None) -> int:
     """The step that a confidence in 0..1 lies in: below x means a step below `x * 20`."""
+    confidence = known(confidence)
     if confidence is None:
         return NO_CONFIDENCE
     # 0.35 * 20 is a little less than 7 in floating point, or a little more.

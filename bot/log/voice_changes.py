@@ -1,19 +1,19 @@
 """Marks the days whose figures a late change has made wrong, so that they are counted again."""
 
-from datetime import date, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Select, delete, insert, literal, select, update
+from sqlalchemy import Connection, Select, delete, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.log import tables
 
 _change = tables.voice_change
 _state = tables.voice_state
-_ADD = {
-    "sqlite": sqlite.insert(_change).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(_change).on_conflict_do_nothing(),
-}
+# Two gateways may mark the same at once.
+_NEW: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_ADD = {name: new(_change).on_conflict_do_nothing() for name, new in _NEW.items()}
 
 
 def mark(connection: Connection, *, id_: str, at: datetime) -> None:
@@ -41,13 +41,8 @@ def mark_conversation(
         )
         if since is not None:
             found = found.where(moment >= since)
-        connection.execute(
-            insert(_change).from_select(["id", "at"], found.where(~_marked(kind, table)))
-        )
-
-
-def _marked(kind: str, table: Any) -> Any:
-    return select(_change.c.id).where(_change.c.id == literal(f"{kind}:") + table.c.id).exists()
+        new = _NEW[connection.dialect.name](_change).from_select(["id", "at"], found)
+        connection.execute(new.on_conflict_do_nothing())
 
 
 def pending(connection: Connection) -> dict[str, datetime]:
@@ -62,10 +57,13 @@ def forget(connection: Connection, ids: list[str]) -> None:
         connection.execute(delete(_change).where(_change.c.id.in_(ids[first : first + 500])))
 
 
-def freeze(connection: Connection, *, before: date) -> None:
-    """To be called when retention removes turns: figures of earlier days stay as they are."""
+def freeze(connection: Connection, *, before: datetime) -> None:
+    """To be called before retention removes what is older than a moment: figures of those days,
+    the moment's own among them, stay as they are."""
+    zone = connection.execute(select(_state.c.zone)).scalar_one_or_none()
+    day = before.astimezone(UTC if zone is None else ZoneInfo(zone)).date() + timedelta(days=1)
     connection.execute(
         update(_state)
-        .where((_state.c.frozen_before.is_(None)) | (_state.c.frozen_before < before))
-        .values(frozen_before=before)
+        .where((_state.c.frozen_before.is_(None)) | (_state.c.frozen_before < day))
+        .values(frozen_before=day)
     )

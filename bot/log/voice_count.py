@@ -88,6 +88,9 @@ def count_day(connection: Connection, *, day: date, zone: ZoneInfo, now: datetim
             handed[row.turn_id] += 1
     for row in connection.execute(_handoffs(_handoff.c.answered_at, start, end)):
         waited = (row.answered_at - row.at).total_seconds() * 1000
+        if waited < 0:
+            # No wait: an answer of before the handoff, or clocks that disagree.
+            continue
         counted.of(row).spread["person_answer"][str(bucket_of(waited))] += 1
     for row in connection.execute(_turns(start, end)):
         counted.turn(row, handed[row.id])

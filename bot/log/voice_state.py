@@ -76,16 +76,20 @@ def knows(connection: Connection, *, day: date) -> bool:
 
 
 def start_again(connection: Connection, *, holder: Holder, zone: str) -> bool:
-    """Drop all that was counted: the days are those of another zone now."""
+    """Drop what was counted: the days are those of another zone now.
+
+    Days that are frozen stay: their turns are gone.
+    """
     if not claim(connection, holder=holder):
         return False
-    for table in (
-        tables.voice_day,
-        tables.voice_topic,
-        tables.voice_topic_month,
-        tables.watch_hour,
+    first = state(connection).frozen_before or date.min
+    for begins in (
+        tables.voice_day.c.day,
+        tables.voice_topic.c.day,
+        tables.voice_topic_month.c.month,
+        tables.watch_hour.c.day,
     ):
-        connection.execute(delete(table))
+        connection.execute(delete(begins.table).where(begins >= first))
     connection.execute(update(_state).values(zone=zone, counted_to=None))
     return True
 
@@ -94,7 +98,10 @@ def replace_day(connection: Connection, *, holder: Holder, counted: Counted) -> 
     """Keep a day's figures; False when another gateway has taken over since."""
     if not claim(connection, holder=holder):
         return False
-    keep(connection, counted)
+    frozen_before = state(connection).frozen_before
+    # It may have been frozen, and its turns deleted, while it was counted.
+    if frozen_before is None or frozen_before <= counted.day:
+        keep(connection, counted)
     return True
 
 

@@ -10,6 +10,8 @@ context.configure(
     target_metadata=[log_metadata, actions_metadata],
     # SQLite changes columns by copying the table.
     render_as_batch=True,
+    # What is done is kept when a later one fails, and locks are held for one at a time.
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()

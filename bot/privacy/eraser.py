@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 FIRST_REST_S = 2.0
 LAST_REST_S = 60.0
 LOOK_S = 5.0
+# While a step runs, the claim on its request is renewed so often.
+HOLD_S = erasures.LEASE.total_seconds() / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ class Eraser:
         self._world = world
         # The channels whose platform keeps messages of its own.
         self._platforms = platforms
+        # Called once wordings have left the answers: who has them in memory reads them again.
+        self.on_answers: Callable[[], None] = lambda: None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -108,7 +113,7 @@ class Eraser:
         work = Work.of(row)
         try:
             for name in list(work.steps):
-                if work.steps[name]["state"] != "done":
+                if work.steps[name]["state"] != "done" and work.may(name):
                     await self._try(work, name)
         finally:
             if work.is_open:
@@ -125,16 +130,13 @@ class Eraser:
     async def _try(self, work: Work, name: str) -> None:
         """Do a step if it can be done."""
         step = work.steps[name]
-        last = name == "files"
-        if last and any(one["state"] != "done" for key, one in work.steps.items() if key != name):
-            # It cleans up after the others.
-            return
-        if last:
+        if name == "files":
             # What the others needed of the customer leaves our own row first.
             work.notes.clear()
             work.conversations = ()
             await self._note(work)
         step["tries"] += 1
+        holding = asyncio.create_task(self._hold(work.id))
         try:
             result = await self._steps.step(name)(work)
         except (NotYet, StorageError, TimeoutError) as error:
@@ -151,9 +153,20 @@ class Eraser:
             logger.error("erasure fails", extra={"request": work.id, "step": name})
             await self._note(work)
             return
+        finally:
+            holding.cancel()
         step.pop("error", None)
         step |= {"state": "done", "result": result, "done_at": self._world.now().isoformat()}
         await self._note(work)
+        if name == "answers":
+            self.on_answers()
+
+    async def _hold(self, id_: str) -> None:
+        """Keep the claim while a step takes its time."""
+        while True:
+            await asyncio.sleep(HOLD_S)
+            with suppress(StorageError, TimeoutError):
+                await self._journal.write(partial(erasures.hold, id_=id_, now=self._world.now()))
 
     async def _note(self, work: Work) -> None:
         await self._journal.write(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def _replace(path: Path, content: str) -> None:
 
 
 def _json_lines(content: str, words: Words) -> tuple[str, int]:
-    lines = content.splitlines(keepends=True)
+    lines = _lines(content)
     kept = [line for line in lines if not (line.strip() and words.names(json.loads(line)))]
     return "".join(kept), len(lines) - len(kept)
 
@@ -105,8 +106,8 @@ def _rasa(content: str, words: Words) -> tuple[str, int]:
             removed += len(examples) - len(kept)
             entry["examples"] = kept
         elif isinstance(examples, str):
-            lines = examples.splitlines(keepends=True)
-            left = [line for line in lines if not words.names(_bare(line.lstrip("- ")))]
+            lines = _lines(examples)
+            left = [line for line in lines if not words.names(_bare(_unmarked(line)))]
             removed += len(lines) - len(left)
             entry["examples"] = "".join(left)
     if not removed:
@@ -132,6 +133,16 @@ _Quoting.add_representer(
 )
 
 
+def _lines(text: str) -> list[str]:
+    """With their ends; what Unicode takes for the end of a line is a part of somebody's text."""
+    return [line for line in re.split(r"(?<=\n)", text) if line]
+
+
+def _unmarked(line: str) -> str:
+    """An example without the mark of its list; a dash of the text's own stays."""
+    return line.lstrip().removeprefix("- ")
+
+
 def _bare(example: Any) -> str:
     """An example without its annotations."""
     text = example.get("text", "") if isinstance(example, dict) else str(example)
@@ -142,6 +153,8 @@ def _bare(example: Any) -> str:
 
 
 def _plain(text: str) -> str:
+    # As write_rasa puts a text down: what is not printable, say a joiner in an emoji, is a blank.
+    text = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(text.replace("[", "(").replace("]", ")").split()).casefold()
 
 

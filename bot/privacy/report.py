@@ -13,7 +13,7 @@ def build(
     found, models = work.result("found"), work.result("models")
     exports = work.result("exports").get("exports", [])
     training = work.result("training")
-    trained_on = sorted({*models.get("trained_on", {}), *_finished_version(training)})
+    trained_on = sorted({*models.get("trained_on", {}), *training.get("versions", ())})
     return {
         "request": work.id,
         "kind": work.kind,
@@ -47,10 +47,6 @@ def build(
     }
 
 
-def _finished_version(training: dict[str, Any]) -> list[str]:
-    return [training["version"]] if training.get("version") else []
-
-
 def _not_reached(
     work: Work, trained_on: list[str], platforms: frozenset[str], *, postgresql: bool
 ) -> list[dict[str, Any]]:
@@ -63,6 +59,9 @@ def _not_reached(
             left.append({"code": "moved", "what": export["path"]})
         elif export["state"] == "not_cleaned":
             left.append({"code": "not_cleaned", "what": export["path"], "why": export["why"]})
+        if export["format"] == "rasa" or export["kind"] == "corrections":
+            # `kefu train` takes such files, and nobody notes which.
+            left.append({"code": "trained_by_hand", "what": export["path"] or export["id"]})
     left += [{"code": "model", "what": version} for version in trained_on]
     left += [
         {"code": "platform", "what": channel}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
@@ -13,7 +13,7 @@ from bot.log import audit, erasures, retention, voice_changes
 from bot.log.erasures import NewRequest
 from bot.log.journal import Journal
 from bot.privacy.eraser import Eraser
-from bot.privacy.work import OF_RETENTION
+from bot.privacy.work import AFTER_RETENTION, OF_RETENTION
 from bot.world import World
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,10 @@ LOOK_S = 600.0
 # Between two batches: others write meanwhile.
 REST_S = 0.02
 ACTOR = "retention"
+# No hash of anybody: the one request that cleans up after all batches.
+CLEAN_UP = "retention: clean up"
+# If the run that is to do it does not come to it.
+CLEAN_UP_AFTER = timedelta(hours=1)
 
 
 class Retention:
@@ -99,6 +103,7 @@ class Retention:
                 if rule.days:
                     removed[kind] = 0
                     await self._delete(kind, rule.days, removed)
+            await self._clean_up(removed)
         finally:
             await self._journal.write(
                 partial(retention.finish, removed=removed, now=self._world.now())
@@ -113,7 +118,10 @@ class Retention:
         while True:
             if kind == "conversations":
                 ids = await self._journal.read(partial(retention.old_conversations, before=before))
-                done = await self._erase(ids) if ids else 0
+                if ids and not removed[kind]:
+                    # Nothing will be left to count those days again.
+                    await self._journal.write(partial(voice_changes.freeze, before=before))
+                done = await self._erase(ids, before) if ids else 0
             else:
                 done = await self._journal.write(
                     partial(retention.delete_some, kind=kind, before=before)
@@ -122,24 +130,51 @@ class Retention:
             if not done:
                 break
             await self._world.sleep(REST_S)
-        if kind == "conversations" and removed[kind]:
-            # Of days before that no turns are left to count again.
-            await self._journal.write(partial(voice_changes.freeze, before=before.date()))
 
-    async def _erase(self, ids: list[str]) -> int:
-        """Conversations go from the tracker too: durably, also when the dialogue is down now."""
+    async def _erase(self, ids: list[str], before: datetime) -> int:
+        """Conversations go from the tracker too: durably, also when the dialogue is down now.
+
+        Returns how many are gone: 0 when the log cannot be written, or another is at it.
+        """
         id_, now = self._world.new_id(), self._world.now()
         new = NewRequest(
             id=id_,
             kind="retention",
             actor=ACTOR,
             target_hash=id_,
-            work={"conversations": ids},
+            work={"conversations": ids, "before": before.isoformat()},
             steps=OF_RETENTION,
         )
         await self._journal.write(partial(erasures.add, request=new, now=now))
-        await self._eraser.run(id_)
-        return len(ids)
+        await self._plan_clean_up(now + CLEAN_UP_AFTER)
+        result = await self._eraser.run(id_)
+        if result is None:
+            row = await self._journal.read(partial(erasures.read, id_=id_))
+            result = {} if row is None else row["steps"]["rows"].get("result", {})
+        return int(result.get("conversations", 0))
+
+    async def _clean_up(self, removed: Mapping[str, int]) -> None:
+        """Words of what was deleted leave the search's index and the database's files."""
+        if any(removed.get(kind) for kind in ("conversations", "files", "uploads")):
+            await self._eraser.run(await self._plan_clean_up(self._world.now()))
+
+    async def _plan_clean_up(self, next_at: datetime) -> str:
+        """Keep that it is to be done, also if this process is killed before; the request's id."""
+        new = NewRequest(
+            id=self._world.new_id(),
+            kind="retention",
+            actor=ACTOR,
+            target_hash=CLEAN_UP,
+            work={"conversations": []},
+            steps=AFTER_RETENTION,
+        )
+
+        def plan(connection: Connection) -> str:
+            id_ = erasures.add(connection, request=new, now=next_at)
+            erasures.postpone(connection, id_=id_, next_at=next_at)
+            return id_
+
+        return await self._journal.write(plan)
 
     async def _keep(self) -> None:
         # A start has other things to do.

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ class Steps:
         known = await self._journal.read(partial(origins.read, ids=ids))
         work.notes["turns"] = known.turns
         work.notes["names"] = known.names
+        # Once a training has ended nobody can say any more that it knew nothing of the customer.
+        run = await self._journal.read(training_runs.open_run)
+        if run is not None and await self._is_apart(work, run):
+            work.notes["apart"] = run["id"]
         return {
             "rows": await self._journal.read(partial(holdings.count, ids=ids)),
             "channels": known.channels,
@@ -127,9 +132,15 @@ class Steps:
 
     async def _do_rows(self, work: Work) -> dict[str, Any]:
         conversations = 0
+        # Of a retention: who has said something meanwhile is not touched.
+        before = work.notes.get("before")
+        before = None if before is None else datetime.fromisoformat(before)
         for start in range(0, len(work.conversations), CONVERSATIONS_AT_ONCE):
             ids = work.conversations[start : start + CONVERSATIONS_AT_ONCE]
-            while await self._journal.write(partial(erased_rows.thin_out, ids=ids)):
+            if before is None:
+                await self._journal.write(partial(erased_rows.clear_details, ids=ids))
+            thin_out = partial(erased_rows.thin_out, ids=ids, before=before)
+            while await self._journal.write(thin_out):
                 await self._world.sleep(0)
             trace = (work.actor, work.id, [self._world.new_id() for _ in ids])
             conversations += await self._journal.write(
@@ -138,11 +149,18 @@ class Steps:
                     ids=ids,
                     trace=None if work.kind == "retention" else trace,
                     now=self._world.now(),
+                    before=before,
                 ),
                 [*((id_, STATUS) for id_ in ids), (AGENTS, QUEUE)],
             )
         if work.notes.get("names"):
             await self._journal.write(partial(erased_rows.forget_names, names=work.notes["names"]))
+        if before is not None:
+            kept = await self._journal.read(partial(erased_rows.there, ids=work.conversations))
+            work.conversations = tuple(id_ for id_ in work.conversations if id_ not in kept)
+            return {"conversations": conversations}
+        # What was saved between its own step and this one; by now nobody can add to it.
+        await self._do_answers(work)
         left = await self._journal.read(partial(holdings.count, ids=work.conversations))
         if left:
             raise NotYet(f"rows came in between ({', '.join(left)})")
@@ -153,23 +171,35 @@ class Steps:
         return {"not_rebuilt": failed}
 
     async def _do_training(self, work: Work) -> dict[str, Any]:
-        """A training that is going on with the customer's turns is cancelled."""
-        run_id = work.notes.get("training")
-        if run_id is None:
-            run = await self._journal.read(training_runs.open_run)
-            if run is None or not run["options"].get("corrections"):
-                return {}
-            used = await asyncio.to_thread(_turns_used, self._places.state_dir, run["id"])
-            if used is not None and used.isdisjoint(work.notes.get("turns", ())):
-                return {}
-            run_id = work.notes["training"] = run["id"]
-            await self._journal.write(
-                partial(training_runs.ask_cancel, run_id=run_id, by=work.actor)
-            )
-        run = await self._journal.read(partial(training_runs.find, run_id=run_id))
-        if run is not None and run["slot"] is not None:
-            raise NotYet("a training that uses the customer's turns is being stopped")
-        return {"run": run_id, "version": run["version"] if run else None}
+        """A training that is going on with the customer's turns is cancelled.
+
+        One that has ended since the request came is told of, unless it is known to be without them.
+        """
+        gone_at = datetime.fromisoformat(work.steps["rows"]["done_at"])
+        versions = []
+        for run in await self._journal.read(
+            partial(training_runs.open_since, moment=work.created_at)
+        ):
+            late = run["started_at"] is not None and run["started_at"] > gone_at
+            if late or not run["options"].get("corrections"):
+                continue
+            if run["id"] == work.notes.get("apart") or await self._is_apart(work, run):
+                continue
+            if run["slot"] is not None:
+                if work.notes.get("training") != run["id"]:
+                    work.notes["training"] = run["id"]
+                    await self._journal.write(
+                        partial(training_runs.ask_cancel, run_id=run["id"], by=work.actor)
+                    )
+                raise NotYet("a training that uses the customer's turns is being stopped")
+            if run["version"] is not None:
+                versions.append(run["version"])
+        return {"run": work.notes.get("training"), "versions": versions}
+
+    async def _is_apart(self, work: Work, run: dict[str, Any]) -> bool:
+        """Whether a training is known to use none of the customer's turns."""
+        used = await asyncio.to_thread(_turns_used, self._places.state_dir, run["id"])
+        return used is not None and used.isdisjoint(work.notes.get("turns", ()))
 
     async def _do_dialogue(self, work: Work) -> dict[str, Any]:
         turns = 0
@@ -189,6 +219,9 @@ class Steps:
 
     async def _do_files(self, work: Work) -> dict[str, Any]:
         """Last of all: what the others needed of the customer has left our own row by now."""
+        if work.kind != "retention":
+            # Somebody may have looked at a text since its own step.
+            await self._do_understanding(work)
         names = [table.name for table in holdings.table_paths()]
         names += [tables.erasure_request.name, tables.audit.name, *ACTIONS_TABLES]
         failed = await asyncio.to_thread(remains.scrub, self._places.database_url, names)

@@ -24,6 +24,8 @@ ORDER = (
 )
 # Of conversations whose time is up: nobody asked, so what was learnt from them stays.
 OF_RETENTION = ("rows", "dialogue")
+# Once after all batches of a retention: what deleted rows leave behind.
+AFTER_RETENTION = ("index", "files")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -71,6 +73,23 @@ class Work:
     def is_open(self) -> bool:
         """Whether a step is left."""
         return any(step["state"] != "done" for step in self.steps.values())
+
+    def may(self, name: str) -> bool:
+        """Whether a step's turn has come.
+
+        Those before `rows` find nothing once the rows are gone, those after it clean up what the
+        rows left; `files` cleans up after all. An outage in one that waits for nobody holds up
+        only who waits for it.
+        """
+        if name == "files":
+            needed = [other for other in self.steps if other != name]
+        elif ORDER.index(name) > ORDER.index("rows"):
+            needed = ["rows"]
+        elif name == "rows":
+            needed = [one for one in self.steps if ORDER.index(one) < ORDER.index(name)]
+        else:
+            needed = []
+        return all(self.steps[one]["state"] == "done" for one in needed if one in self.steps)
 
     def result(self, step: str) -> dict[str, Any]:
         """What a step came to; empty while it is not done."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.agents import Agent, Agents
+from bot.agents import Access, Agent, Agents
 from bot.errors import RequestError, StorageError
 from bot.handoff.desk import Desk
 from bot.log.journal import Journal
@@ -28,8 +28,6 @@ _TYPING_EVERY_S = 1.0
 # An open socket's token is looked at again so often, when something happens.
 _RECHECK_S = 30.0
 
-Identify = Callable[[], Awaitable[Agent | None]]
-
 logger = logging.getLogger(__name__)
 
 
@@ -42,7 +40,7 @@ class AgentSocketParts:
     agents: Agents
     feed: Feed
     # Who has the session that a request of the console's own pages carries.
-    visitor: Callable[[web.Request], Awaitable[Agent | None]]
+    visitor: Callable[[web.Request], Awaitable[Access | None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +49,7 @@ class _Console:
 
     agent: Agent
     # Looks again whether the token or the session is still good.
-    identify: Identify
+    identify: Callable[[], Awaitable[Agent | None]]
     checked_s: float
     unwatch: Callable[[], None] = lambda: None
     watched: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -69,8 +67,9 @@ class _Watcher:
     socket: "AgentSocket"
 
     async def messages(self, page: Page) -> None:
-        """The next messages."""
-        await self.socket.push(self.sid, "messages", {name: page[name] for name in _PUSHED})
+        """The next messages, to who still may read them."""
+        if await self.socket.admits(self.sid):
+            await self.socket.push(self.sid, "messages", {name: page[name] for name in _PUSHED})
 
     async def standing(self, standing: dict[str, Any]) -> None:
         """`status` and `queue`."""
@@ -109,10 +108,9 @@ class AgentSocket(Events):
         try:
             if isinstance(token, str):
                 agent = await self._agents.authenticate(f"Bearer {token}")
-                identify: Identify = partial(self._agents.identify, token)
+                access = Access(agent=agent, identify=partial(self._agents.identify, token))
             else:
-                identify = partial(self._visitor, environ["aiohttp.request"])
-                found = await identify()
+                found = await self._visitor(environ["aiohttp.request"])
                 if found is None:
                     raise RequestError(
                         401,
@@ -120,18 +118,22 @@ class AgentSocket(Events):
                         "neither a token nor a session was sent",
                         'connect with auth {"token": an agent\'s token}, or sign in to the console',
                     )
-                agent = found
+                access = found
         except (StorageError, TimeoutError):
             raise RequestError(
                 503, "gateway", "the token could not be checked", "connect again in a moment"
             ) from None
         console = _Console(
-            agent=agent, identify=identify, checked_s=asyncio.get_running_loop().time()
+            agent=access.agent,
+            identify=access.identify,
+            checked_s=asyncio.get_running_loop().time(),
         )
         self._open[sid] = console
         hub = self._journal.hub
         unwatch = hub.watch(AGENTS, lambda topic, event: self._hear(sid, topic, event))
-        unwatch_own = hub.watch(topic_of(agent.id), lambda _, event: self._hear_own(sid, event))
+        unwatch_own = hub.watch(
+            topic_of(access.agent.id), lambda _, event: self._hear_own(sid, event)
+        )
 
         def stop() -> None:
             unwatch()
@@ -162,6 +164,10 @@ class AgentSocket(Events):
         if conversation_id not in console.watched and len(console.watched) >= _MAX_WATCHED:
             return _refused(429, f"at most {_MAX_WATCHED} at once: unwatch some")
         try:
+            # Whoever lost access while nothing happened is to see nothing new.
+            if await console.identify() is None:
+                self.start(self.server.disconnect(sid, namespace=NAMESPACE))
+                return _refused(401, "your access has ended: sign in again")
             if await self._journal.conversation(conversation_id) is None:
                 return _refused(404, "there is no such conversation")
             await self._journal.audit(console.agent.id, "read_transcript", conversation_id)
@@ -233,8 +239,7 @@ class AgentSocket(Events):
         if console is None:
             return
         changed, console.changed, console.gathering = console.changed, set(), None
-        if not await self._still_valid(console):
-            await self.server.disconnect(sid, namespace=NAMESPACE)
+        if not await self.admits(sid):
             return
         if "" in changed or len(changed) > _MOST_TOLD:
             await self.push(sid, "queue", {})
@@ -242,15 +247,20 @@ class AgentSocket(Events):
             for conversation_id in sorted(changed - {""}):
                 await self.push(sid, "conversation", {"id": conversation_id})
 
-    async def _still_valid(self, console: _Console) -> bool:
+    async def admits(self, sid: str) -> bool:
+        """Whether the access behind a socket is still good; a socket without one is closed."""
+        console = self._open.get(sid)
         now_s = asyncio.get_running_loop().time()
-        if now_s - console.checked_s < _RECHECK_S:
-            return True
+        if console is None or now_s - console.checked_s < _RECHECK_S:
+            return console is not None
         console.checked_s = now_s
         try:
-            return await console.identify() is not None
+            if await console.identify() is not None:
+                return True
         except (StorageError, TimeoutError):
             return True
+        await self.server.disconnect(sid, namespace=NAMESPACE)
+        return False
 
 
 def _conversation_id(data: Any) -> str | None:

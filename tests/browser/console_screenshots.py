@@ -7,11 +7,16 @@ import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import update
 
 from bot.bench.system import PrivateSystem, private_system
+from bot.log import database, tables
+from bot.world import utc_now
 from tests.browser.chat_page import ChatPage, launch
 from tests.browser.console_page import CONSOLE, NARROW, WIDE, Console, employ, kefu
 from tests.browser.screenshots import IMAGES
+from tests.browser.test_console_voice import HOUR, inject
+from tests.integration.voice_log import VoiceLog
 
 WIDTHS = {"wide": WIDE, "narrow": NARROW}
 
@@ -30,11 +35,24 @@ def main() -> None:
         for role in ("agent", "reviewer", "administrator"):
             employ(system, role.capitalize(), role)
         kefu(system, "log", "seed", "--turns", "4000", "--days", "60", "--into-existing")
-        kefu(system, "watch", "--once")
+        upset_topic(system)
         for name, viewport in WIDTHS.items():
             conversation(browser, system, name, viewport)
             pages(browser, system, name, viewport)
+            single(browser, system, name, viewport)
         browser.close()
+
+
+def upset_topic(system: PrivateSystem) -> None:
+    """A topic that upsets customers today, as it did not before: one alert is open."""
+    engine = database.open_engine(f"sqlite:///{system.state_dir / 'kefu.db'}", writer=True)
+    log = VoiceLog(engine=engine, now=utc_now())
+    inject(log, hours=24 * 88, upset=0.2)
+    inject(log, hours=20, upset=0.9, a_day=120)
+    with log.writing() as connection:
+        connection.execute(update(tables.voice_state).values(counted_to=None))
+    engine.dispose()
+    kefu(system, "watch", "--once", "--at", f"{utc_now() + HOUR:%Y-%m-%dT%H:%M:%S}")
 
 
 def conversation(
@@ -82,11 +100,29 @@ def pages(browser: Browser, system: PrivateSystem, width: str, viewport: dict[st
         console = Console(browser, system.url, viewport=viewport).sign_in(role.capitalize())
         for name, path, who in CONSOLE:
             if who == role:
-                console.goto(path).page.wait_for_load_state("networkidle")
-                console.page.screenshot(
-                    path=IMAGES / f"console-{name}-{width}.png", animations="disabled"
-                )
+                _shoot(console.goto(path), name, width)
         console.close()
+
+
+def single(browser: Browser, system: PrivateSystem, width: str, viewport: dict[str, int]) -> None:
+    """Pages that a click leads to: signing in, one person, one customer who could be erased."""
+    console = Console(browser, system.url, viewport=viewport).goto("/sign-in")
+    _shoot(console, "sign-in", width)
+    console.sign_in("Administrator").goto("/people")
+    console.page.get_by_role("link", name="Agent", exact=True).click()
+    _shoot(console, "person", width)
+    found = console.goto("/inbox?channel=telegram").page.locator("a[href*='/conversations/']")
+    conversation_id = str(found.first.get_attribute("href")).rsplit("/", 1)[1].split("?")[0]
+    console.goto("/privacy").page.get_by_label("Customer's id").fill(conversation_id)
+    console.page.locator("main").get_by_role("button", name="Search").click()
+    console.page.locator("main table a").first.click()
+    _shoot(console, "customer", width)
+    console.close()
+
+
+def _shoot(console: Console, name: str, width: str) -> None:
+    console.page.wait_for_load_state("networkidle")
+    console.page.screenshot(path=IMAGES / f"console-{name}-{width}.png", animations="disabled")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,13 @@ def everything_the_customer_gets(system: PrivateSystem, chat: ChatPage) -> str:
     return response.text
 
 
+def drafts(console: Console) -> list[str]:
+    """What the tab keeps of what was written and not sent."""
+    find = "Object.keys(sessionStorage).filter(key => key.startsWith('kefu.'))"
+    kept: list[str] = console.page.evaluate(f"{find}.map(key => sessionStorage.getItem(key))")
+    return [text for text in kept if text not in ("", "[]")]
+
+
 def add_canned(console: Console, shortcut: str, text: str) -> None:
     console.goto("/canned")
     console.page.locator("#f-shortcut").fill(shortcut)
@@ -240,6 +247,50 @@ def test_nothing_written_is_lost_or_sent_twice(
     assert len(tries) == 1
     expect(said(anna, "agent")).to_have_count(1)
     expect(chat.by("agent")).to_have_count(1)
+    # News that the server could not give at once are asked for again, by nobody's click.
+    asked: list[str | None] = []
+
+    def fail_once(route: Any) -> None:
+        asked.append(route.request.headers.get("x-kefu-live"))
+        if len(asked) == 1:
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    anna.page.route("**/news*", fail_once)
+    chat.type("are you there?")
+    expect(said(anna, "customer").last).to_have_text("are you there?")
+    assert set(asked) == {"1"}
+    anna.page.unroute("**/news*")
+    # Nothing of it stays for who uses the browser next, nor of a conversation that was erased.
+    field.fill("For this customer alone")
+    assert drafts(anna) == ["For this customer alone"]
+    anna.page.route("**/news*", lambda route: route.fulfill(status=404))
+    chat.type("hello?")
+    expect(anna.page.get_by_role("alert")).to_contain_text("erased")
+    assert drafts(anna) == []
+    anna.page.unroute("**/news*")
+    anna.page.reload()
+    expect(field).to_have_value("")
+    field.fill("For this customer alone")
+    anna.page.get_by_role("button", name="Sign out").click()
+    expect(anna.page.locator("#password")).to_be_visible()
+    assert drafts(anna) == []
+
+
+def test_a_socket_that_was_refused_comes_back(console: Callable[..., Console]) -> None:
+    anna = console("Anna Holm")
+    cookies = anna.context.cookies()
+
+    def forget(route: Any) -> None:
+        anna.context.clear_cookies()
+        route.continue_()
+
+    anna.page.route("**/assets/console*.js", forget)
+    anna.goto("/canned")
+    expect(anna.page.locator("#offline")).to_be_visible()
+    anna.context.add_cookies(cookies)  # type: ignore[arg-type]
+    expect(anna.page.locator("#offline")).to_be_hidden(timeout=15_000)
 
 
 def test_why_the_model_decided_so_and_the_keys(

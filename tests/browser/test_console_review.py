@@ -33,6 +33,9 @@ QUESTIONS = (
     "please stop sending me letters",
     "my brother never got his present",
     "how long is the guarantee on toasters",
+    "my box was wet when it came",
+    "does the big pan fit an oven",
+    "who may sign for my order",
 )
 MOON = "do you deliver to the moon base"
 MOON_ANSWER = "The moon base is served every second Tuesday."
@@ -305,3 +308,33 @@ def test_a_turn_that_another_has_meanwhile_is_told(
         page.get_by_role("status").filter(has_text="another reviewer has this turn")
     ).to_be_visible()
     assert shown(page) != turn
+
+
+def test_what_was_kept_is_never_shown_as_lost(
+    sign_in: Callable[..., Console], own_system: PrivateSystem
+) -> None:
+    page = sign_in("Rob").page
+    page.route("**/review/next", lambda route: route.fulfill(status=503))
+    page.goto(f"{own_system.url}/console/review")
+    first = shown(page)
+    assert first
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("The next turn could not be fetched")
+    expect(page.locator("#notices")).to_contain_text("Saved.")
+    expect(page.locator(".review-item")).to_have_count(0)
+    page.unroute("**/review/next")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".review-item")).to_be_visible()
+    assert shown(page) != first
+    # The record is kept, the new wording is not.
+    page.goto(f"{own_system.url}/console/review/turns/{turn_of(own_system, QUESTIONS[18])}")
+    page.route("**/review/answers", lambda route: route.fulfill(status=503))
+    page.keyboard.press("p")
+    expect(page.get_by_role("option").first).to_be_visible(timeout=30_000)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_label("Propose the message as a wording").check()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("You said")).to_be_visible()
+    expect(page.locator("#notices")).to_contain_text("Only the new wording could not be proposed")

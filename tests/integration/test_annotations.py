@@ -9,9 +9,10 @@ from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import RequestError
-from bot.log import agreement, annotations, reader, reviews, store, tables
+from bot.log import agreement, annotations, proposals, reader, reviews, store, tables
 from bot.log.annotations import Judgement
 from bot.log.database import open_engine, upgrade
+from bot.log.proposals import Draft
 from tests.integration.review_log import START, add_agents, add_turn
 
 
@@ -249,6 +250,35 @@ def test_progress_counts_what_stands(log: Connection) -> None:
         count=1, minutes=1.5
     )
     assert [row["text"] for row in reviews.history(log, agent_id="ann")] == ["a text that is one"]
+
+
+def test_pages_of_a_history_leave_out_nothing_of_the_same_moment(log: Connection) -> None:
+    for number in range(5):
+        add_turn(log, f"turn{number}", f"text {number}")
+        judgement = Judgement(turn_id=f"turn{number}", agent_id="ann", intent="inform")
+        reviews.record(log, judgement=judgement, queued=False, id_=f"same{number}", now=START)
+    seen: list[str] = []
+    before = None
+    while rows := reviews.history(log, agent_id="ann", before=before, limit=2):
+        seen += [row["turn_id"] for row in rows]
+        before = rows[-1]["id"]
+    assert sorted(seen) == [f"turn{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("state", ["proposed", "approved"])
+def test_pages_of_proposals_leave_out_nothing_of_the_same_moment(
+    log: Connection, state: Any
+) -> None:
+    for number in range(5):
+        draft = Draft(kind="new", question=f"question {number}", answer="an answer")
+        proposals.propose(log, draft=draft, id_=f"p{number}", author_id="ann", now=START)
+    log.execute(update(tables.qa_proposal).values(state=state))
+    seen: list[str] = []
+    after = None
+    while rows := proposals.listed(log, state=state, limit=2, after=after):
+        seen += [row["id"] for row in rows]
+        after = rows[-1]["id"]
+    assert sorted(seen) == [f"p{number}" for number in range(5)]
 
 
 def test_agreement_is_of_both_peoples_newest_words_in_the_period(log: Connection) -> None:

@@ -1,23 +1,29 @@
 """The answers as the console changes them, on both databases: history, conflicts, imports."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
+from sqlalchemy import Connection
 
 from actions.database import Database, open_database
 from actions.qa.importing import Importer, read_changed
 from actions.qa.live import QaSearch
 from actions.qa.origins import forget_origins
 from actions.qa.pairs import Pair
+from actions.qa.store import read_version
 from actions.understanding import UnderstandingClient
+from bot.console.answers import store as store_module
 from bot.console.answers.store import AnswerChanged, AnswerStore
-from bot.errors import RequestError
+from bot.errors import RequestError, StorageError
+from bot.log import store as log
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
+from bot.log.records import Opening
 from bot.settings import Settings
 from bot.world import World, utc_now
 from tests.understanding_service import UnderstandingService
@@ -37,11 +43,17 @@ class Shop:
     """The console's store, the bot's own search beside it, and the file both came from."""
 
     store: AnswerStore
+    journal: Journal
     bot: QaSearch
     importer: Importer
     database: Database
     service: UnderstandingService
     folder: Path
+
+    async def converse(self, id_: str) -> None:
+        opening = Opening(id=id_, channel="web", account=id_)
+        now = utc_now()
+        await self.journal.write(lambda c: log.open_conversation(c, conversation=opening, now=now))
 
     async def said(self, question: str) -> str:
         """The answer that the bot's process would give first."""
@@ -80,6 +92,7 @@ async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
         importer = Importer(database, client)
         shop = Shop(
             store=AnswerStore(journal, settings, World()),
+            journal=journal,
             bot=QaSearch(database, client, importer, refresh_s=0.000001),
             importer=importer,
             database=database,
@@ -140,6 +153,74 @@ async def test_a_new_pair_is_found_by_the_bot_and_a_retired_one_is_not(shop: Sho
     # Restoring the first revision brings it back.
     await shop.store.restore(pair_id, (await shop.store.history(pair_id))[-1].id, "Rita")
     assert await shop.said("dogs allowed") == "Dogs are welcome."
+
+
+async def test_a_retired_answer_stays_retired_until_it_is_brought_back(shop: Shop) -> None:
+    await shop.store.retire("time", "Rita")
+    edited = replace(await shop.pair("time"), answer="Two days.")
+    await shop.store.save(edited, actor="Anna")
+    saved = await shop.store.save_all(
+        [replace(edited, answer="A day."), await shop.pair("cost")], actor="Anna", note="a.csv"
+    )
+    assert (saved.added, saved.changed, saved.same) == (0, 1, 1)
+    stored = await shop.store.get("time")
+    assert stored is not None
+    assert (stored.active, stored.pair.answer) == (False, "A day.")
+    assert await shop.said("how long does delivery take") == "Four pounds."
+    history = await shop.store.history("time")
+    assert [one.content.active for one in history] == [False, False, False, True]
+    await shop.store.restore("time", history[-1].id, "Anna")
+    assert await shop.said("how long does delivery take") == "Three days."
+
+
+async def test_many_answers_are_written_between_other_writes_and_said_at_the_end(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def many(answer: str) -> list[Pair]:
+        plain = [
+            Pair(id=f"p{n:03}", intent="", category="x", question=f"Q{n}", variants=(), answer="A")
+            for n in range(60)
+        ]
+        long = tuple(f"w{n}" for n in range(130))
+        return [
+            replace(pair, answer=answer)
+            for pair in (*plain, replace(plain[0], id="w", variants=long))
+        ]
+
+    units: list[int] = []
+    change = store_module.change_many
+
+    def counted(connection: Connection, pairs: Sequence[Pair], *others: Any) -> Any:
+        units.append(len(pairs))
+        return change(connection, pairs, *others)
+
+    monkeypatch.setattr(store_module, "change_many", counted)
+    before = shop.database.reading(read_version)
+    saving = asyncio.create_task(shop.store.save_all(many("A"), actor="Rita", note="a.yml"))
+    seen: list[int] = []
+    while not saving.done():
+        # As a customer's message is: it is on disk before the file is.
+        await shop.journal.write(lambda connection: None)
+        seen.append(len(units))
+    assert (await saving).added == 61
+    assert units == [25, 25, 10, 1]
+    assert {1, 2, 3} & set(seen)
+    assert shop.database.reading(read_version) == before + 1
+    assert (await shop.store.save_all(many("A"), actor="Rita", note="a.yml")).same == 61
+    assert shop.database.reading(read_version) == before + 1
+
+    def broken(connection: Connection, pairs: Sequence[Pair], *others: Any) -> Any:
+        if pairs[0].id != "p000":
+            raise StorageError("the disk is full")
+        return change(connection, pairs, *others)
+
+    monkeypatch.setattr(store_module, "change_many", broken)
+    with pytest.raises(RequestError, match="the first 25 of its 61 answers are saved") as told:
+        await shop.store.save_all(many("B"), actor="Rita", note="a.yml")
+    assert (told.value.status, told.value.audit) == (503, "import_answers")
+    assert ((await shop.pair("p024")).answer, (await shop.pair("p025")).answer) == ("B", "A")
+    # What is saved is said.
+    assert shop.database.reading(read_version) == before + 2
 
 
 async def test_of_two_editors_the_second_is_told_and_nothing_is_lost(shop: Shop) -> None:
@@ -237,6 +318,7 @@ async def test_what_is_not_there_is_a_404(shop: Shop) -> None:
 
 
 async def test_wordings_of_an_erased_customer_leave_pair_vectors_and_history(shop: Shop) -> None:
+    await shop.converse("c-1")
     canary = "where is my zebra parcel 4711"
     pair = await shop.pair("time")
     with_canary = replace(pair, variants=(*pair.variants, canary))
@@ -265,6 +347,7 @@ async def test_wordings_of_an_erased_customer_leave_pair_vectors_and_history(sho
 
 async def test_a_restored_wording_keeps_its_origin(shop: Shop) -> None:
     pair = await shop.pair("time")
+    await shop.converse("c-9")
     asked = replace(pair, variants=("when comes it",))
     await shop.store.save(asked, actor="Rita", conversation_id="c-9")
     first = (await shop.store.history("time"))[0]
@@ -273,3 +356,56 @@ async def test_a_restored_wording_keeps_its_origin(shop: Shop) -> None:
     stored = await shop.store.get("time")
     assert stored is not None
     assert stored.content.origins == {"when comes it": "c-9"}
+
+
+async def test_a_wording_of_a_conversation_that_was_erased_meanwhile_is_refused(
+    shop: Shop,
+) -> None:
+    pair = await shop.pair("time")
+    worded = replace(pair, variants=(*pair.variants, "when comes my zebra"))
+    with pytest.raises(RequestError) as told:
+        await shop.store.save(worded, actor="Rita", conversation_id="erased")
+    assert (told.value.status, told.value.field) == (409, "conversation_id")
+    assert await shop.pair("time") == pair
+
+
+async def test_a_form_from_before_an_erasure_is_a_conflict(shop: Shop) -> None:
+    await shop.converse("c-1")
+    pair = await shop.pair("time")
+    worded = replace(pair, variants=(*pair.variants, "when comes my zebra"))
+    await shop.store.save(worded, actor="Rita", conversation_id="c-1")
+    seen = await shop.store.get("time")
+    assert seen is not None
+    shop.database.writing(lambda c: forget_origins(c, ["c-1"], utc_now()))
+    with pytest.raises(AnswerChanged):
+        await shop.store.save(seen.pair, actor="Rita", expected=seen.revision)
+    now = await shop.store.get("time")
+    assert now is not None
+    # Two forms that were opened after it: one saves, and the other sees it.
+    await shop.store.save(
+        replace(now.pair, answer="Two days."), actor="Rita", expected=now.revision
+    )
+    with pytest.raises(AnswerChanged):
+        await shop.store.save(
+            replace(now.pair, answer="One day."), actor="Anna", expected=now.revision
+        )
+
+
+async def test_a_rephrased_wording_is_still_the_customers(shop: Shop) -> None:
+    await shop.converse("c-1")
+    await shop.converse("c-2")
+    pair = await shop.pair("time")
+    first = replace(pair, variants=(*pair.variants, "when comes my zebra"))
+    await shop.store.save(first, actor="Rita", conversation_id="c-1")
+    both = replace(first, variants=(*first.variants, "how slow are parcels"))
+    await shop.store.save(both, actor="Rita", conversation_id="c-2")
+    rephrased = replace(
+        both, variants=(*pair.variants, "when does my zebra come", "how slow are the parcels?")
+    )
+    await shop.store.save(rephrased, actor="Rita")
+    stored = await shop.store.get("time")
+    assert stored is not None
+    assert stored.content.origins == {
+        "when does my zebra come": "c-1",
+        "how slow are the parcels?": "c-2",
+    }

@@ -1,5 +1,6 @@
 """An erased customer is in no table, no file and no index; on both databases."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -34,8 +35,18 @@ from actions.qa.pairs import Pair
 from actions.qa.revisions import Change, change_pair
 from actions.tables import OrderOperation, ShopOrder
 from actions.tables import metadata as actions_metadata
-from bot.errors import TurnUnavailable
-from bot.log import customers, erasures, exports, exposure, holdings, store, tables, training_runs
+from bot.errors import StorageError, TurnUnavailable
+from bot.log import (
+    customers,
+    erasures,
+    exports,
+    exposure,
+    holdings,
+    remains,
+    store,
+    tables,
+    training_runs,
+)
 from bot.log.customers import Customer
 from bot.log.database import open_engine, sqlite_path, upgrade
 from bot.log.exports import Export
@@ -44,7 +55,7 @@ from bot.log.records import Opening
 from bot.log.tables import metadata as log_metadata
 from bot.privacy.eraser import LAST_REST_S, Eraser, Wish
 from bot.privacy.steps import Places, Steps
-from bot.privacy.work import ORDER
+from bot.privacy.work import ORDER, NotYet
 from bot.world import World, sortable_id
 
 CANARY = "quetzalcoatlus"
@@ -627,3 +638,191 @@ async def test_notes_of_agents_leave_the_audit_log_and_who_looked_stays(house: H
     assert by_action["search"]["target"] == "erased"
     assert by_action["erase"]["detail"] == {"request": report["request"]}
     assert by_action["erasure_request"]["actor"] == "anna"
+
+
+@pytest.mark.parametrize("name", ORDER[: ORDER.index("rows")])
+async def test_rows_wait_for_a_step_that_needs_them(house: House, name: str) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    id_ = await house.eraser.request(
+        Wish(customer=await customer_of(house, conversation), actor="anna")
+    )
+    step = house.eraser._steps.step(name)
+
+    async def fail(work: Any) -> dict[str, Any]:
+        raise NotYet("the disk is away")
+
+    setattr(house.eraser._steps, f"_do_{name}", fail)
+    assert await house.eraser.run(id_) is None
+    row = await house.journal.read(lambda c: erasures.read(c, id_=id_))
+    assert row is not None
+    assert {one for one, it in row["steps"].items() if it["tries"]} == set(
+        ORDER[: ORDER.index("rows")]
+    )
+    assert "message" in house.tables_with(CANARY)
+    setattr(house.eraser._steps, f"_do_{name}", step)
+    house.pass_time(LAST_REST_S)
+    assert await house.eraser.look() == 1
+    row = await house.journal.read(lambda c: erasures.read(c, id_=id_))
+    assert row is not None
+    assert row["report"]["removed"]["message"] == 1
+    assert row["report"]["models"]["trained_on"] == ["version-of-gones"]
+    assert house.tables_with(CANARY) == set()
+
+
+async def test_what_cleans_up_after_the_rows_waits_for_them(house: House) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    id_ = await house.eraser.request(
+        Wish(customer=await customer_of(house, conversation), actor="anna")
+    )
+
+    async def fail(work: Any) -> dict[str, Any]:
+        raise NotYet("rows came in between")
+
+    house.eraser._steps._do_rows = fail  # type: ignore[method-assign]
+    assert await house.eraser.run(id_) is None
+    row = await house.journal.read(lambda c: erasures.read(c, id_=id_))
+    assert row is not None
+    assert all(row["steps"][name]["tries"] == 0 for name in ORDER[ORDER.index("rows") + 1 :])
+    assert house.elsewhere.erased == []
+
+
+async def test_a_wording_that_came_between_the_steps_goes_too(house: House) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    answers = house.eraser._steps._do_answers
+    pair = Pair(id="p", intent="", category="c", question="q", variants=(), answer="a")
+    worded = replace(pair, variants=(f"is it a {CANARY}",))
+
+    def write(connection: Connection) -> bool:
+        change_pair(connection, pair, Change(actor="anna"), START)
+        change_pair(connection, worded, Change(actor="anna", conversation_id=conversation), START)
+        return True
+
+    async def answers_and_then_a_save(work: Any) -> dict[str, Any]:
+        result = await answers(work)
+        house.eraser._steps._do_answers = answers  # type: ignore[method-assign]
+        await house.journal.write(write)
+        return result
+
+    house.eraser._steps._do_answers = answers_and_then_a_save  # type: ignore[method-assign]
+    await house.erase(await customer_of(house, conversation))
+    assert house.tables_with(CANARY) == set()
+
+
+@pytest.mark.parametrize(("used", "trained_on"), [("turn-gone", ["v"]), ("turn-other", [])])
+async def test_a_training_that_ends_before_its_step_is_in_the_report(
+    house: House, used: str, trained_on: list[str]
+) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    await house.journal.write(lambda c: bool(c.execute(delete(tables.model_exposure)).rowcount))
+    run = {"id": "run", "actor": "ben", "options": {"corrections": True}, "host": "h", "owner": "o"}
+    run_row = run | {"created_at": START, "seen_at": START, "started_at": START}
+    await house.journal.write(lambda c: training_runs.begin(c, row=run_row))
+    folder = house.folder / "training" / "run"
+    folder.mkdir(parents=True)
+    turns = folder / "turns.json"
+    turns.write_text(json.dumps([used]))
+    models = house.eraser._steps._do_models
+
+    async def models_and_then_it_ends(work: Any) -> dict[str, Any]:
+        result = await models(work)
+        turns.unlink()
+        await house.journal.write(
+            lambda c: training_runs.finish(
+                c, run_id="run", state="succeeded", values={"version": "v"}, now=START
+            )
+        )
+        return result
+
+    house.eraser._steps._do_models = models_and_then_it_ends  # type: ignore[method-assign]
+    report = await house.erase(await customer_of(house, conversation))
+    assert report["models"]["trained_on"] == trained_on
+
+
+async def test_exports_that_train_models_are_told(house: House) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    for kind, format_ in (("turns", "jsonl"), ("turns", "rasa"), ("corrections", "jsonl")):
+        export = Export(
+            id=f"{kind} {format_}",
+            kind=kind,
+            format=format_,
+            actor="anna",
+            count=1,
+            made_at=START,
+        )
+        await house.journal.write(lambda c, e=export: exports.record(c, e))
+    report = await house.erase(await customer_of(house, conversation))
+    told = [one["what"] for one in report["not_reached"] if one["code"] == "trained_by_hand"]
+    assert sorted(told) == ["corrections jsonl", "turns rasa"]
+
+
+async def test_a_claim_is_kept_while_a_step_takes_long(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.privacy.eraser.HOLD_S", 0.001)
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    id_ = await house.eraser.request(
+        Wish(customer=await customer_of(house, conversation), actor="anna")
+    )
+    orders = house.eraser._steps._do_orders
+
+    async def take_long(work: Any) -> dict[str, Any]:
+        house.pass_time(erasures.LEASE.total_seconds() + 1)
+        async with asyncio.timeout(10):
+            while await house.journal.read(lambda c: erasures.due(c, now=house.moment[0])):
+                await asyncio.sleep(0.001)
+        return await orders(work)
+
+    house.eraser._steps._do_orders = take_long  # type: ignore[method-assign]
+    assert await house.eraser.run(id_) is not None
+
+
+async def test_texts_and_answers_in_memory_are_forgotten_last(house: House) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    told: list[str] = []
+    house.eraser.on_answers = lambda: told.append("answers")
+    await house.erase(await customer_of(house, conversation))
+    assert told == ["answers"]
+    assert house.elsewhere.forgot == 2
+
+
+async def test_details_of_messages_leave_the_audit_log(house: House) -> None:
+    conversation = await house.journal.write(full_of(CANARY, "gone"))
+    for target in ("message-gone", "turn-gone", "message-other"):
+        await house.journal.audit("ben", "outbox.retry", target, {"error": "about somebody"})
+    await house.erase(await customer_of(house, conversation))
+    rows = await house.journal.read(
+        lambda c: {row.target: row.detail for row in c.execute(select(tables.audit))}
+    )
+    assert (rows["message-gone"], rows["turn-gone"]) == (None, None)
+    assert rows["message-other"] == {"error": "about somebody"}
+
+
+def test_a_vacuum_waits_for_who_still_reads_what_was_deleted(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remains, "PATIENCE_S", 0.0)
+    upgrade(postgres_url)
+    engine = open_engine(postgres_url)
+    reading = engine.connect().execution_options(isolation_level="REPEATABLE READ")
+    reading.execute(text("SELECT count(*) FROM message"))
+    with engine.begin() as writing:
+        # A number is given out only to who writes.
+        writing.execute(delete(tables.nonce))
+        writing.execute(text("SELECT pg_current_xact_id()"))
+    with pytest.raises(StorageError, match="long transaction"):
+        remains.scrub(postgres_url, ["message"])
+    reading.close()
+    assert remains.scrub(postgres_url, ["message"]) == []
+    engine.dispose()
+
+
+def test_the_leftover_of_a_rebuilding_that_was_cut_off_goes(postgres_url: str) -> None:
+    upgrade(postgres_url)
+    engine = open_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE INDEX search_words_ccnew ON message (text)"))
+    assert remains.clean_index(postgres_url) == []
+    with engine.connect() as connection:
+        names = {index["name"] for index in inspect(connection).get_indexes("message")}
+    assert "search_words_ccnew" not in names
+    engine.dispose()

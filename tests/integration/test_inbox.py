@@ -1,5 +1,6 @@
 """The inbox's lists, filters and search on both databases, against the plain reading of them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -226,7 +227,7 @@ def met(log: Log, id_: str, filters: Filters) -> bool:
         )
         .order_by(tables.message.c.seq.desc())
     ).scalars()
-    unanswered = next(iter(said), None) == "customer"
+    unanswered = next(iter(said), None) == "customer" and row["status"] != "closed"
     rating = row["rating"]
     owners = {row["agent_id"], row["assignee_id"]} - {None}
     return (
@@ -478,6 +479,29 @@ def test_a_customers_word_is_answered_by_bot_or_agent_and_not_by_a_notice(engine
         assert log.row(id_)["unanswered_since"] == first
         log.say(id_, "agent")
         assert log.row(id_)["unanswered_since"] is None
+
+
+def test_a_closed_conversation_waits_for_no_answer(engine: Engine) -> None:
+    with engine.begin() as connection:
+        log = Log(connection)
+        open_, closed = log.open(), log.open()
+        for id_ in (open_, closed):
+            log.hear(id_, "anybody?")
+        log.set(closed, status="closed")
+        assert ids_of(connection, Filters(unanswered=True)) == [open_]
+        assert ids_of(connection, Filters(unanswered=False)) == [closed]
+
+
+@pytest.mark.parametrize("confidence", [math.nan, math.inf, -math.inf])
+def test_a_confidence_that_is_no_number_costs_no_turn(engine: Engine, confidence: float) -> None:
+    with engine.begin() as connection:
+        log = Log(connection)
+        id_ = log.open()
+        ranking = [{"name": "greet", "confidence": confidence}]
+        log.turn(id_, confidence=confidence, ranking=ranking)
+        assert log.row(id_)["lowest_confidence"] is None
+        turn = connection.execute(select(tables.turn)).one()
+        assert (turn.confidence, turn.ranking) == (None, [{"name": "greet", "confidence": None}])
 
 
 def test_an_answer_that_an_agent_kept_from_being_said_answers_nothing(engine: Engine) -> None:

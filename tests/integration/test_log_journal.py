@@ -67,6 +67,39 @@ def turn_of(accepted: Accepted, *, text: str = "hello", **changes: Any) -> Finis
     return Finish(**(fields | changes))
 
 
+async def test_a_slow_page_keeps_no_turn_waiting(journal: Journal) -> None:
+    done = threading.Event()
+    pages = [asyncio.create_task(journal.browse(lambda _: done.wait())) for _ in range(20)]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(10):
+            assert await journal.unanswered() == []
+    finally:
+        done.set()
+        await asyncio.gather(*pages)
+
+
+async def test_after_the_timeout_the_thread_is_free_again(database_url: str) -> None:
+    endless = {
+        "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT count(*) FROM n",
+        "postgresql": "SELECT pg_sleep(600)",
+    }
+    engine = open_engine(database_url)
+    one = reader.Reader(engine, threads=1, timeout_s=1.0)
+
+    def slow(connection: Connection) -> None:
+        connection.execute(text(endless[connection.dialect.name]))
+
+    with pytest.raises((TimeoutError, StorageError)):
+        await one.run(slow)
+    assert await one.run(lambda connection: connection.scalar(text("SELECT 7"))) == 7
+    await one.close()
+    with pytest.raises(StorageError, match="closed"):
+        await one.run(slow)
+    engine.dispose()
+
+
 async def test_a_message_is_kept_once(journal: Journal) -> None:
     conversation = await journal.open_conversation("api")
     first = await accept(journal, conversation, "m1", "hello")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from bot.errors import RequestError
 from bot.log import retention, tables
@@ -16,6 +16,7 @@ from bot.log.journal import Journal
 from bot.privacy.eraser import Eraser
 from bot.privacy.retention import Retention
 from bot.privacy.steps import Places, Steps
+from bot.privacy.work import NotYet
 from bot.world import World
 
 START = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -29,6 +30,7 @@ class Shop:
     retention: Retention
     moment: list[datetime]
     forgotten: list[str]
+    eraser: Eraser
 
     async def count(self, table: Any) -> int:
         return await self.journal.read(
@@ -80,6 +82,7 @@ async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
         retention=Retention(journal, eraser, world),
         moment=moment,
         forgotten=forgotten,
+        eraser=eraser,
     )
     await journal.close()
 
@@ -193,3 +196,120 @@ async def test_a_try_changes_nothing(shop: Shop) -> None:
 async def test_rules_that_make_no_sense_are_refused(shop: Shop, kind: str, days: int) -> None:
     with pytest.raises(RequestError, match=kind):
         await shop.retention.change({kind: days}, "anna")
+
+
+async def test_a_batch_that_cannot_be_deleted_ends_the_run(shop: Shop) -> None:
+    await shop.add(tables.conversation, shop.conversation("old", 11))
+    await shop.retention.change({"conversations": 10}, "anna")
+    tries: list[Any] = []
+
+    async def fail(work: Any) -> dict[str, Any]:
+        tries.append(work.id)
+        assert len(tries) < 3, "it goes on for ever"
+        raise NotYet("the log cannot be written")
+
+    shop.eraser._steps._do_rows = fail  # type: ignore[method-assign]
+    removed = await shop.retention.run()
+    assert removed is not None
+    assert removed["conversations"] == 0
+    assert len(tries) == 1
+    assert await shop.count(tables.conversation) == 1
+
+
+async def test_what_went_counts_also_while_the_dialogue_is_down(shop: Shop) -> None:
+    await shop.add(tables.conversation, shop.conversation("old", 11))
+    await shop.retention.change({"conversations": 10}, "anna")
+
+    async def fail(work: Any) -> dict[str, Any]:
+        raise NotYet("no answer")
+
+    dialogue = shop.eraser._steps._do_dialogue
+    shop.eraser._steps._do_dialogue = fail  # type: ignore[method-assign]
+    assert (await shop.retention.run() or {})["conversations"] == 1
+    shop.eraser._steps._do_dialogue = dialogue  # type: ignore[method-assign]
+    shop.moment[0] += timedelta(minutes=1)
+    assert await shop.eraser.look() == 1
+    assert shop.forgotten == ["old"]
+
+
+async def test_a_conversation_that_comes_back_to_life_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.log.erased_rows.MESSAGES_AT_ONCE", 0)
+    ids = ["old", "writes", "waits"]
+    await shop.add(tables.conversation, *(shop.conversation(id_, 11) for id_ in ids))
+    message = {"direction": "in", "channel": "web", "seq": 1, "created_at": START}
+    await shop.add(
+        tables.message,
+        *(
+            message
+            | {
+                "id": f"m-{id_}",
+                "conversation_id": id_,
+                "account": id_,
+                "message_id": f"m-{id_}",
+                "state": "answered",
+            }
+            for id_ in ids
+        ),
+    )
+    await shop.retention.change({"conversations": 10}, "anna")
+    rows = shop.eraser._steps._do_rows
+
+    async def rows_after_they_wrote(work: Any) -> dict[str, Any]:
+        for id_, values in (("writes", {"updated_at": START}), ("waits", {"status": "waiting"})):
+            statement = (
+                update(tables.conversation).where(tables.conversation.c.id == id_).values(values)
+            )
+            await shop.journal.write(lambda c, s=statement: bool(c.execute(s).rowcount))
+        return await rows(work)
+
+    shop.eraser._steps._do_rows = rows_after_they_wrote  # type: ignore[method-assign]
+    assert (await shop.retention.run() or {})["conversations"] == 1
+    left = await shop.journal.read(
+        lambda c: set(c.execute(select(tables.message.c.conversation_id)).scalars())
+    )
+    assert left == {"writes", "waits"}
+    assert shop.forgotten == ["old"]
+
+
+async def test_words_leave_the_files_once_after_all_batches(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    done: list[str] = []
+    for name in ("index", "files"):
+        step = shop.eraser._steps.step(name)
+
+        async def noted(work: Any, name: str = name, step: Any = step) -> dict[str, Any]:
+            done.append(f"{name} {await shop.count(tables.conversation)}")
+            result: dict[str, Any] = await step(work)
+            return result
+
+        setattr(shop.eraser._steps, f"_do_{name}", noted)
+    await shop.retention.run()
+    assert done == []
+    await shop.add(tables.conversation, *(shop.conversation(str(n), 11) for n in range(5)))
+    await shop.retention.change({"conversations": 10}, "anna")
+    await shop.retention.run()
+    assert done == ["index 0", "files 0"]
+    assert await shop.count(tables.erasure_request) == 0
+
+
+async def test_a_run_that_was_killed_is_cleaned_up_after(shop: Shop) -> None:
+    await shop.add(tables.conversation, shop.conversation("old", 11))
+    await shop.retention.change({"conversations": 10}, "anna")
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    async def die(removed: Any) -> None:
+        raise Killed
+
+    shop.retention._clean_up = die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        await shop.retention.run()
+    assert await shop.eraser.look() == 0
+    shop.moment[0] += timedelta(hours=2)
+    assert await shop.eraser.look() == 1
+    assert await shop.count(tables.erasure_request) == 0

@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from bot.errors import RequestError
+from bot.errors import RequestError, StorageError
 from bot.learning import runs as runs_module
+from bot.learning.process import RunProcess, launch
 from bot.learning.runs import Options, RunParts, TrainingRuns
 from bot.log import training_runs
 from bot.log.database import open_engine, upgrade
@@ -40,6 +41,16 @@ while not go.exists():
     time.sleep(0.02)
 """
 FAILS = "import sys; print('Error: data/nlu.yml: no such file', file=sys.stderr); sys.exit(1)"
+# Has done all and is only slow to end.
+DONE_LATE = (
+    DONE
+    + """
+import time
+sys.stdout.flush()
+print("saved", file=sys.stderr, flush=True)
+time.sleep(600)
+"""
+)
 HALF = 'import sys; sys.stdout.write(\'{"model_version": "v\')'
 
 
@@ -49,8 +60,13 @@ class Learned:
 
     written: list[Path] = field(default_factory=list)
     versions: dict[str, Sequence[str]] = field(default_factory=dict)
+    go: asyncio.Event = field(default_factory=asyncio.Event)  # cleared: writing waits for it
+
+    def __post_init__(self) -> None:
+        self.go.set()
 
     async def write(self, folder: Path) -> list[str]:
+        await self.go.wait()
         (folder / "nlu.yml").write_text("secret words of a customer")
         self.written.append(folder)
         return ["t1", "t2"]
@@ -67,6 +83,7 @@ class Site:
     journal: Journal
     learned: Learned
     promoted: list[str]
+    promoting: asyncio.Event  # cleared: promoting waits for it
     folder: Path
 
     def train_with(self, code: str, *arguments: str) -> None:
@@ -116,9 +133,12 @@ async def open_site(database_url: str, tmp_path: Path) -> AsyncIterator[Open]:
             journal.start()
             stack.push_async_callback(journal.close)
             promoted: list[str] = []
+            promoting = asyncio.Event()
+            promoting.set()
             learned = Learned()
 
             async def promote(version: str) -> None:
+                await promoting.wait()
                 promoted.append(version)
 
             parts = RunParts(
@@ -128,10 +148,11 @@ async def open_site(database_url: str, tmp_path: Path) -> AsyncIterator[Open]:
                 corrections=learned,
                 promote=promote,
             )
-            runs = TrainingRuns(parts, look_s=0.02)
+            runs = TrainingRuns(parts, look_s=0.02, renew_s=0.02)
             runs.start()
             stack.push_async_callback(runs.close)
-            return Site(runs, journal, learned, promoted, settings.state_dir / "training")
+            folder = settings.state_dir / "training"
+            return Site(runs, journal, learned, promoted, promoting, folder)
 
         yield open_one
 
@@ -240,6 +261,94 @@ async def test_any_gateway_cancels_and_nothing_of_it_stays(open_site: Open, tmp_
     assert not any(site.folder.iterdir())
     with pytest.raises(RequestError, match="has ended"):
         await site.runs.cancel(run_id, actor="Ada")
+
+
+async def test_a_run_that_was_done_when_it_was_cancelled_keeps_its_version(
+    open_site: Open,
+) -> None:
+    site = await open_site()
+    site.train_with(DONE_LATE)
+    run_id = await site.runs.begin(Options(promote=True), actor="Ada")
+    await site.until(run_id, lambda row: "saved" in (row["lines"] or ()))
+    await site.runs.cancel(run_id, actor="Rita")
+    run = await site.ended(run_id)
+    assert (run["state"], run["version"], run["promoted"]) == ("succeeded", "v2", False)
+    # What it was trained on is known, and it does not serve.
+    assert (site.learned.versions, site.promoted) == ({"v2": ["t1", "t2"]}, [])
+    assert not psutil.pid_exists(run["process_id"])
+
+
+async def test_a_run_is_looked_after_while_corrections_are_written_and_it_is_promoted(
+    open_site: Open,
+) -> None:
+    site = await open_site()
+    site.train_with(DONE)
+    site.learned.go.clear()
+    site.promoting.clear()
+    run_id = await site.runs.begin(Options(promote=True), actor="Ada")
+    begun = (await site.until(run_id, lambda row: row["state"] == "running"))["seen_at"]
+    writing = (await site.until(run_id, lambda row: row["seen_at"] > begun))["seen_at"]
+    assert site.learned.written == []
+    site.learned.go.set()
+    async with asyncio.timeout(30):
+        while not site.learned.versions:
+            await asyncio.sleep(0.02)
+    collected = (await site.until(run_id, lambda row: row["seen_at"] > writing))["seen_at"]
+    await site.until(run_id, lambda row: row["seen_at"] > collected)
+    assert site.promoted == []
+    site.promoting.set()
+    assert (await site.ended(run_id))["promoted"]
+
+
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+async def test_a_process_that_cannot_be_noted_is_stopped(
+    open_site: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    launched: list[RunProcess] = []
+    note = training_runs.note
+
+    def note_no_process(connection: Any, **asked: Any) -> bool:
+        if "process_id" not in asked["values"]:
+            return note(connection, **asked)
+        if outcome == "failed":
+            raise StorageError("the disk is full")
+        return False
+
+    def launch(*arguments: Any, **options: Any) -> RunProcess:
+        launched.append(runs_launch(*arguments, **options))
+        return launched[-1]
+
+    runs_launch = runs_module.launch
+    monkeypatch.setattr(training_runs, "note", note_no_process)
+    monkeypatch.setattr(runs_module, "launch", launch)
+    site = await open_site()
+    site.train_with(UNTIL, str(tmp_path / "go"))
+    run = await site.ended(await site.runs.begin(Options(), actor="Ada"))
+    assert (run["state"], run["process_id"]) == ("failed", None)
+    (process,) = launched
+    assert not process.is_alive()
+    await site.runs.close()
+    assert not any(site.folder.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="starts are told by the clock")
+def test_a_process_stays_the_same_when_the_clock_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A name that looks like the fields after it.
+    program = tmp_path / "a) S 1 (b"
+    program.write_text("#!/bin/sh\nsleep 600\n")
+    program.chmod(0o755)
+    process = launch([str(program)], os.environ, out=tmp_path / "out", log=tmp_path / "log")
+    try:
+        told = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) + 3600)
+        assert process.is_alive()
+        # Another process under its number is not it.
+        assert not RunProcess(pid=process.pid, since=process.since - 1).is_alive()
+    finally:
+        process.stop()
+    assert not process.is_alive()
 
 
 async def test_a_run_goes_on_while_its_gateway_is_restarted(

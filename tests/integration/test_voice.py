@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from datetime import date, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
 from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,11 +11,12 @@ from zoneinfo import ZoneInfo
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, text, update
 
-from bot.log import store, tables, voice_changes, voice_figures
-from bot.log.voice_count import SCALARS
+from bot.log import handoffs, store, tables, voice_changes, voice_figures, voice_state
+from bot.log.voice_count import SCALARS, Counted
 from bot.log.voice_figures import Period
+from bot.log.voice_state import Holder
 from tests.integration.voice_log import DAY, Told, VoiceLog, naive_count, opened, utc
 
 ZONE = "Europe/Berlin"
@@ -200,8 +202,7 @@ async def _count_if_free(log: VoiceLog, url: str) -> None:
 
 
 async def test_who_lost_the_lease_meanwhile_writes_nothing(database_url: str) -> None:
-    from bot.log.voice_count import Counted
-    from bot.log.voice_state import LEASE, Holder, claim, replace_day
+    from bot.log.voice_state import LEASE, claim, replace_day
 
     with opened(database_url, NOW) as log, log.writing() as connection:
         first = Holder(id="first", now=NOW)
@@ -219,13 +220,48 @@ async def test_days_that_retention_emptied_keep_their_figures(database_url: str)
             log.turn(connection, id_, START, intent="track_order")
         await log.count(database_url, "UTC")
         with log.writing() as connection:
-            voice_changes.freeze(connection, before=(START + 2 * DAY).date())
+            voice_changes.freeze(connection, before=START + 2 * DAY)
         log.erase(id_)
         await log.count(database_url, "UTC")
         with log.engine.connect() as connection:
             kept = connection.execute(select(tables.voice_day.c.turns).distinct()).scalars().all()
             marks = connection.execute(select(tables.voice_change)).all()
         assert (kept, marks) == ([1], [])
+
+
+async def test_frozen_days_outlive_a_change_of_the_zone_and_a_count_under_way(
+    database_url: str,
+) -> None:
+    with opened(database_url, NOW) as log:
+        with log.writing() as connection:
+            for moment in (START, START + 5 * DAY):
+                id_ = log.open(connection, "api", None, moment)
+                log.turn(connection, id_, moment, intent="track_order")
+        await log.count(database_url, ZONE)
+        with log.writing() as connection:
+            # In the zone the day after begins an hour or two before midnight.
+            before = datetime.combine(START.date(), time(23, 30), tzinfo=UTC)
+            voice_changes.freeze(connection, before=before)
+            state = voice_state.state(connection)
+            assert state.frozen_before == START.date() + 2 * DAY
+            holder = Holder(id="late", now=NOW)
+            assert voice_state.claim(connection, holder=holder)
+            empty = Counted(day=START.date())
+            assert voice_state.replace_day(connection, holder=holder, counted=empty)
+            assert voice_state.release(connection, holder=holder)
+            connection.execute(delete(tables.turn).where(tables.turn.c.created_at <= START))
+        await log.count(database_url, "UTC")
+        with log.engine.connect() as connection:
+            days = connection.execute(
+                select(tables.voice_day.c.day, tables.voice_day.c.turns)
+                .where(tables.voice_day.c.turns > 0)
+                .distinct()
+                .order_by(tables.voice_day.c.day)
+            ).all()
+    assert [tuple(row) for row in days] == [
+        (START.date(), 1),
+        ((START + 5 * DAY).date(), 1),
+    ]
 
 
 async def test_a_year_is_the_sum_of_its_months_and_days(database_url: str) -> None:
@@ -306,6 +342,74 @@ def test_handoffs_of_before_are_taken_over(database_url: str) -> None:
         connection.exec_driver_sql(migration._EARLIER)
         row = connection.execute(select(tables.handoff)).one()
     assert (row.reason, row.at, row.answered_at) == ("asked", START, NOW)
+
+
+@pytest.mark.parametrize("known", ["waiting_since", "taken_at", None])
+def test_what_a_person_said_before_a_handoff_did_not_answer_it(
+    database_url: str, known: str | None
+) -> None:
+    migration = import_module("bot.migrations.versions.0010_voice")
+    with opened(database_url, NOW) as log, log.writing() as connection:
+        id_ = log.open(connection, "api", None, START)
+        log.agent_says(connection, id_, START)
+        log.agent_says(connection, id_, START + 2 * DAY)
+        values = {} if known is None else {known: START + DAY}
+        connection.execute(
+            update(tables.conversation).values(handoff_reason="asked", waiting_since=None)
+        )
+        if values:
+            connection.execute(update(tables.conversation).values(values))
+        connection.exec_driver_sql(migration._EARLIER)
+        row = connection.execute(select(tables.handoff)).one()
+    assert row.answered_at == (None if known is None else START + 2 * DAY)
+
+
+async def test_an_answer_of_before_the_handoff_is_no_wait(database_url: str) -> None:
+    with opened(database_url, NOW) as log:
+        with log.writing() as connection:
+            id_ = log.open(connection, "api", None, START)
+            log.turn(connection, id_, START, intent="complain", handoff_reason="asked")
+            connection.execute(
+                update(tables.handoff).values(answered_at=START - timedelta(hours=1))
+            )
+        await log.count(database_url, "UTC")
+        with log.engine.connect() as connection:
+            spreads = connection.execute(select(tables.voice_day.c.spread)).scalars().all()
+    assert spreads
+    assert not any("person_answer" in spread for spread in spreads)
+
+
+def test_a_person_who_comes_answers_the_last_handoff_only(database_url: str) -> None:
+    with opened(database_url, NOW) as log, log.writing() as connection:
+        id_ = log.open(connection, "api", None, START)
+        for day in (0, 3):
+            at = START + day * DAY
+            handoffs.begin(connection, conversation_id=id_, reason="asked", now=at)
+        log.agent_says(connection, id_, START + 4 * DAY)
+        found = connection.execute(select(tables.handoff).order_by(tables.handoff.c.at)).all()
+    assert [row.answered_at for row in found] == [None, START + 4 * DAY]
+
+
+def test_two_gateways_mark_the_same_conversation_at_once(postgres_url: str) -> None:
+    with opened(postgres_url, NOW) as log:
+        with log.writing() as connection:
+            id_ = log.open(connection, "api", None, START)
+            log.turn(connection, id_, START, intent="track_order")
+
+        def mark() -> None:
+            with log.writing() as connection:
+                voice_changes.mark_conversation(connection, conversation_id=id_)
+
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        with ThreadPoolExecutor(1) as pool:
+            with log.writing() as connection, log.engine.connect() as watch:
+                voice_changes.mark_conversation(connection, conversation_id=id_)
+                other = pool.submit(mark)
+                while not other.done() and not watch.execute(waits).scalar_one():
+                    pass
+            other.result()
+        with log.engine.connect() as connection:
+            assert len(voice_changes.pending(connection)) == 1
 
 
 @pytest.mark.parametrize(

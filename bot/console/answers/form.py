@@ -9,6 +9,7 @@ from actions.qa.pairs import MAX_TEXT, Pair
 MAX_WORDINGS = 200
 MAX_NAME = 120  # of intents and categories, in characters
 MAX_NOTE = 500
+MAX_ID = 64
 
 Problem = tuple[str, dict[str, object]]  # key of the words, and what goes into them
 
@@ -24,6 +25,7 @@ class Draft:
     category: str = ""
     note: str = ""
     revision: int = 0
+    id: str = ""  # of a new answer's form: what is sent twice is kept once
 
     @classmethod
     def of(cls, pair: Pair, revision: int) -> "Draft":
@@ -45,7 +47,7 @@ class Draft:
             value = fields.get(name, "")
             return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
 
-        revision = text("revision")
+        revision, id_ = text("revision"), text("id")
         return cls(
             question=text("question"),
             wordings=text("wordings"),
@@ -54,6 +56,7 @@ class Draft:
             category=text("category"),
             note=text("note"),
             revision=int(revision) if revision.isascii() and revision.isdigit() else 0,
+            id=id_ if id_.isascii() and id_.isalnum() and len(id_) <= MAX_ID else "",
         )
 
     @property

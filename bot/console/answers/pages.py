@@ -64,7 +64,7 @@ class AnswerPages:
             rows = rows[:PAGE]
             kept = {name: value for name, value in fields.items() if name != "notice"}
             more = "/console/answers?" + urlencode(kept | {"after": rows[-1]["id"]})
-        facets = await self._journal.read(read_facets)
+        facets = await self._journal.browse(read_facets)
         return visit.page(
             "answers/list.html",
             rows=[{**row, "href": href(row["id"])} for row in rows],
@@ -73,7 +73,7 @@ class AnswerPages:
             categories=_choices(facets.categories),
             sources=_choices(facets.sources),
             state_choices=[(name, visit.words(f"answers.state_{name}")) for name in STATES],
-            numbers=await self._journal.read(read_numbers),
+            numbers=await self._journal.browse(read_numbers),
             wanted=wanted,
             meaning=meaning,
             more=more,
@@ -95,18 +95,34 @@ class AnswerPages:
         draft = Draft(
             question=visit.query.get("question", "")[:MAX_QUESTION],
             intent=visit.query.get("intent", ""),
+            id=self._world.new_id(),
         )
         return await self._form(visit, draft, Checks())
 
     async def add(self, visit: Visit) -> web.Response:
         """Keep a new answer, or show the form again with what is wrong."""
         draft = Draft.read(await visit.form())
-        checks = await self._checked(draft, "", known=())
+        pair_id = f"answer-{draft.id or self._world.new_id()}"
+        stored = await self._store.get(pair_id)
+        if stored is not None and stored.pair == draft.pair(pair_id):
+            # The second of two clicks.
+            return visit.redirect(path_of(pair_id), notice="answers.saved")
+        if stored is not None:
+            # Gone back to the form and written another one.
+            draft = replace(draft, id=self._world.new_id())
+            pair_id = f"answer-{draft.id}"
+        checks = await self._checked(draft, pair_id, known=())
         if checks.problems:
             return await self._form(visit, draft, checks)
-        pair_id = await self._store.save(
-            draft.pair(""), actor=visit.agent.name, note=draft.note or None
-        )
+        pair = draft.pair(pair_id)
+        try:
+            await self._store.save(
+                pair, actor=visit.agent.name, note=draft.note or None, expected=0
+            )
+        except AnswerChanged as told:
+            # The first click was under way still.
+            if told.stored.pair != pair:
+                raise
         await self._note(visit, "save_answer", pair_id)
         return visit.redirect(path_of(pair_id), notice="answers.saved")
 
@@ -128,10 +144,12 @@ class AnswerPages:
             )
         except AnswerChanged as told:
             mine = replace(draft, revision=told.stored.revision)
-            theirs = changes_between(told.stored.content, Content(pair=draft.pair(pair_id)))
+            wanted = Content(pair=draft.pair(pair_id), active=told.stored.active)
+            theirs = changes_between(told.stored.content, wanted)
             return await self._one(visit, mine, conflict=theirs, status=409)
         await self._note(visit, "save_answer", pair_id)
-        return visit.redirect(path_of(pair_id), notice="answers.saved")
+        notice = "answers.saved" if stored.active else "answers.saved_retired"
+        return visit.redirect(path_of(pair_id), notice=notice)
 
     async def retire(self, visit: Visit) -> web.Response:
         """Take an answer out of the search."""
@@ -168,7 +186,7 @@ class AnswerPages:
             status=422 if checks.problems else 200,
             draft=draft,
             problems=checks.problems,
-            facets=await self._journal.read(read_facets),
+            facets=await self._journal.browse(read_facets),
         )
 
     async def _one(
@@ -198,16 +216,16 @@ class AnswerPages:
             history=_told(await self._store.history(pair_id)),
             usage=usage.get(pair_id, Usage()),
             days=USAGE_DAYS,
-            facets=await self._journal.read(read_facets),
+            facets=await self._journal.browse(read_facets),
             editor=is_editor(visit),
         )
 
     async def _listed(self, wanted: Wanted) -> Sequence[Row]:
-        return await self._journal.read(partial(read_listed, wanted=wanted, limit=PAGE + 1))
+        return await self._journal.browse(partial(read_listed, wanted=wanted, limit=PAGE + 1))
 
     async def _nearest(self, wanted: Wanted) -> Sequence[Row]:
         hits = await self._store.search(wanted.text, PAGE)
-        known = await self._journal.read(partial(read_known, ids=[hit.pair.id for hit in hits]))
+        known = await self._journal.browse(partial(read_known, ids=[hit.pair.id for hit in hits]))
         rows = [{**known[hit.pair.id], "score": hit.score} for hit in hits if hit.pair.id in known]
         return [
             row
@@ -224,14 +242,14 @@ class AnswerPages:
 
     async def _usage(self, pair_ids: Sequence[str]) -> dict[str, Usage]:
         since = self._world.now() - timedelta(days=USAGE_DAYS)
-        return await self._journal.read(partial(usage_of, pair_ids=pair_ids, since=since))
+        return await self._journal.browse(partial(usage_of, pair_ids=pair_ids, since=since))
 
     async def _checked(self, draft: Draft, pair_id: str, known: Sequence[str]) -> Checks:
         """All that is wrong with a draft; wordings that it had already may be elsewhere too."""
         checks = checked(draft)
         texts = [text for text in (draft.question, *draft.variants) if text and text not in known]
         if not checks.problems:
-            same = await self._journal.read(partial(read_same, texts=texts, but=pair_id))
+            same = await self._journal.browse(partial(read_same, texts=texts, but=pair_id))
             for text, other in same.items():
                 field = "question" if text == draft.question else "wordings"
                 checks.add(field, "answers.problem.elsewhere", text=text[:80], other=other)

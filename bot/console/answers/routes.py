@@ -14,7 +14,7 @@ def routes(gateway: Gateway) -> list[Route]:
     """Reading for everyone, writing for reviewers and administrators."""
     store = AnswerStore.of(gateway)
     pages = AnswerPages(store, gateway.journal, gateway.world)
-    files = AnswerFiles(store, gateway.journal)
+    files = AnswerFiles(store, gateway.journal, gateway.world)
     return [
         Route(method="GET", path="/answers", handler=pages.list, roles=EVERYONE),
         Route(

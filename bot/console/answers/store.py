@@ -1,9 +1,11 @@
 """The answers as the console changes them: each change kept, embedded and searched at once."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -15,18 +17,23 @@ from actions.qa.index import Hit
 from actions.qa.live import Findings, QaSearch
 from actions.qa.pairs import Pair
 from actions.qa.revisions import (
+    ADDED,
+    CHANGED,
+    SAME,
     Change,
     PairChanged,
     Revision,
     StoredPair,
+    change_many,
     change_pair,
     read_revisions,
     read_stored_pair,
     restore_pair,
 )
-from actions.qa.store import read_state, write_state, write_vectors
+from actions.qa.store import read_state, write_state, write_vectors, write_version
 from actions.understanding import FloatArray, UnderstandingClient, embed_in_batches
-from bot.errors import RequestError, StorageError
+from bot.errors import KefuError, RequestError, StorageError
+from bot.log.erased_rows import is_there
 from bot.log.journal import Journal
 from bot.settings import Settings
 from bot.world import World
@@ -35,6 +42,10 @@ if TYPE_CHECKING:
     from bot.gateway import Gateway
 
 log = logging.getLogger(__name__)
+
+# What is written at a time: customers' messages wait for the one writer meanwhile.
+PAIRS_AT_ONCE = 25
+TEXTS_AT_ONCE = 125
 
 Unit = Callable[[Connection], int | None]
 
@@ -97,44 +108,75 @@ class AnswerStore:
 
         With `conversation_id`, wordings that are new to the pair are a customer's from there, and
         go when that is erased. `expected` is the revision that the editor saw. Raises AnswerChanged
-        when it is another by now, and RequestError when a store that was never filled cannot be
-        begun because the understanding service is away.
+        when it is another by now, and RequestError when the conversation has been erased, or when a
+        store that was never filled cannot be begun because the understanding service is away.
         """
         if not pair.id:
             pair = replace(pair, id=self._new_id())
         change = Change(actor=actor, note=note, conversation_id=conversation_id, expected=expected)
+        await self.save_with(pair, change, lambda connection: None)
+        return pair.id
+
+    async def save_with(
+        self, pair: Pair, change: Change, also: Callable[[Connection], None]
+    ) -> None:
+        """Write a pair that has an id, and with it what `also` writes: both or neither.
+
+        Raises as `save`, and what `also` raises.
+        """
         now = self._world.now()
         vectors = await self._vectors([pair])
 
         def unit(connection: Connection) -> int:
+            # It may have been erased while the vectors were made.
+            if change.conversation_id and not is_there(connection, change.conversation_id):
+                raise RequestError(
+                    409,
+                    "conversation_id",
+                    "the conversation that this wording is from has been erased",
+                    "write the answer in words of your own, without that conversation",
+                )
+            also(connection)
             number = change_pair(connection, pair, change, now)
             vectors.write(connection, pair.id, now)
             return number
 
         await self._change(unit)
-        return pair.id
 
     async def save_all(self, pairs: Sequence[Pair], *, actor: str, note: str) -> Saved:
-        """Write many pairs at once, all or none; those without an id are new."""
+        """Write many pairs, a portion at a time; those without an id are new.
+
+        Customers' messages are written between the portions. The bot says all of it when the last
+        is written. When one cannot be, those before it stay: RequestError says how many.
+        """
         pairs = [pair if pair.id else replace(pair, id=self._new_id()) for pair in pairs]
         change, now = Change(actor=actor, note=note), self._world.now()
         vectors = await self._vectors(pairs)
 
-        def unit(connection: Connection) -> Saved:
-            counts = {"added": 0, "changed": 0, "same": 0}
-            for pair in pairs:
-                old = read_stored_pair(connection, pair.id)
-                number = change_pair(connection, pair, change, now)
-                if old is None:
-                    counts["added"] += 1
-                else:
-                    counts["same" if old.revision == number else "changed"] += 1
+        def unit(connection: Connection, portion: Sequence[Pair]) -> Counter[str]:
+            counts = change_many(connection, portion, change, now)
+            for pair in portion:
                 vectors.write(connection, pair.id, now)
-            return Saved(**counts)
+            return counts
 
-        saved = await self._journal.write(unit)
-        self._search().look_again()
-        return saved
+        counts: Counter[str] = Counter()
+        try:
+            for portion in _portions(pairs):
+                counts += await self._journal.write(partial(unit, portion=portion))
+        except KefuError as error:
+            if not counts:
+                raise
+            raise _stopped(counts.total(), len(pairs), error) from error
+        finally:
+            if counts[ADDED] or counts[CHANGED]:
+                await self._journal.write(partial(write_version, now=now))
+                self._search().look_again()
+        return Saved(added=counts[ADDED], changed=counts[CHANGED], same=counts[SAME])
+
+    def look_again(self) -> None:
+        """Read the store before the next search: something has left it."""
+        if self._opened is not None:
+            self._search().look_again()
 
     async def retire(self, pair_id: str, actor: str, *, expected: int | None = None) -> None:
         """Take a pair out of the search; it stays on record. Raises AnswerChanged or a 404."""
@@ -243,6 +285,31 @@ class _Vectors:
         if read_state(connection) is None:
             beginning = Calibration(full=Scale(), lexical=Scale())
             write_state(connection, self._embedder, beginning, now)
+
+
+def _portions(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """The pairs in their order, so many at a time that writing them is short."""
+    portion: list[Pair] = []
+    texts = 0
+    for pair in pairs:
+        count = len(pair.wordings) + 1  # the document
+        if portion and (len(portion) == PAIRS_AT_ONCE or texts + count > TEXTS_AT_ONCE):
+            yield portion
+            portion, texts = [], 0
+        portion.append(pair)
+        texts += count
+    if portion:
+        yield portion
+
+
+def _stopped(done: int, wanted: int, error: KefuError) -> RequestError:
+    return RequestError(
+        503,
+        "file",
+        f"the first {done} of its {wanted} answers are saved, the others are not: {error}",
+        "take the saved ones that have no id out of the file, then import it again",
+        audit="import_answers",
+    )
 
 
 def _unknown(pair_id: str) -> RequestError:

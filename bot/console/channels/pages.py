@@ -34,13 +34,13 @@ class ChannelPages:
         gateway = self._gateway
         now = gateway.world.now()
         configured = await asyncio.to_thread(configured_channels, list(gateway.channels))
-        seen = await gateway.journal.read(channels_seen)
+        seen = await gateway.journal.browse(channels_seen)
         names = list(dict.fromkeys([*seen, *gateway.channels]))
         health, processes, machine, letters = await asyncio.gather(
-            gateway.journal.read(partial(health_of, channels=names, now=now)),
+            gateway.journal.browse(partial(health_of, channels=names, now=now)),
             gateway.processes.ask(),
             look(gateway),
-            gateway.journal.read(partial(rows.listing, state="failed", limit=LETTERS)),
+            gateway.journal.browse(partial(rows.listing, state="failed", limit=LETTERS)),
         )
         return visit.page(
             "channels/list.html",
@@ -133,4 +133,5 @@ def _failed(connection: Connection, ids: list[str]) -> list[dict[str, Any]]:
 
 
 def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("conversation_id", "channel", "state", "error")}
+    # Not what the platform said: it may quote the customer.
+    return {name: row[name] for name in ("conversation_id", "channel", "state")}

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from bot.cards import buttons_under
 from bot.http.file_links import FileLinks
 from bot.log.surroundings import Surroundings
+from bot.log.voice_labels import UPSET
 
 Row = dict[str, Any]
-_NEGATIVE = frozenset({"angry", "disappointed", "anxious", "confused"})
 # So many of the last feelings make the trend.
 _LATEST = 5
 
@@ -53,5 +53,5 @@ def trend(surroundings: Surroundings) -> Row:
     return {
         "last": names[-1] if names else None,
         "latest": len(latest),
-        "negative": sum(name in _NEGATIVE for name in latest),
+        "negative": sum(name in UPSET for name in latest),
     }

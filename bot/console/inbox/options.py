@@ -40,7 +40,7 @@ class OptionsCache:
         """Options that are at most two minutes old."""
         async with self._reading:
             if self._kept is None or self._clock() - self._kept[0] > FRESH_S:
-                self._kept = (self._clock(), await self._journal.read(read_options))
+                self._kept = (self._clock(), await self._journal.browse(read_options))
             return self._kept[1]
 
 

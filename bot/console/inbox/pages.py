@@ -113,7 +113,7 @@ class InboxPages:
                 after=write_place(page.places[-1]) if page.after else None,
             )
 
-        return await self._journal.read(read)
+        return await self._journal.browse(read)
 
     async def _search(self, visit: Visit, asked: Asked) -> Shown:
         terms = terms_of(asked.words)
@@ -137,14 +137,14 @@ class InboxPages:
                 stopped=found.stopped,
             )
 
-        return await self._journal.read(read)
+        return await self._journal.browse(read)
 
     async def _tabs(self, visit: Visit, chosen: Any) -> list[dict[str, Any]]:
         tabs: list[dict[str, Any]] = [
             {"text": visit.words(f"inbox.tab_{key}"), "fields": fields, "view": None}
             for key, fields in TABS
         ]
-        saved = await self._journal.read(partial(views_of, agent_id=visit.agent.id))
+        saved = await self._journal.browse(partial(views_of, agent_id=visit.agent.id))
         tabs += [{"text": view["name"], "fields": view["filters"], "view": view} for view in saved]
         current = dict(chosen)
         for tab in tabs:

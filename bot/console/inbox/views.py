@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from bot.console.inbox.query import FIELDS, SEARCH, read_query
+from bot.console.inbox.query import FIELDS, read_query
 from bot.console.visit import Visit
 from bot.errors import RequestError
 from bot.gateway import Gateway
@@ -22,7 +22,10 @@ class InboxViews:
         self._world = gateway.world
 
     async def keep(self, visit: Visit) -> web.StreamResponse:
-        """Keep the filters of the form under a name; `shared` is for administrators."""
+        """Keep the filters of the form under a name; `shared` is for administrators.
+
+        Words that were searched for may be a customer's, so a view holds none.
+        """
         name = await visit.field("name")
         if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
             raise RequestError(
@@ -33,7 +36,7 @@ class InboxViews:
             raise RequestError(
                 403, "shared", "only administrators share views", "keep it for yourself"
             )
-        fields = {field: await visit.field(field) for field in (*FIELDS, SEARCH)}
+        fields = {field: await visit.field(field) for field in FIELDS}
         chosen = dict(read_query(fields, agent_id=visit.agent.id).chosen)
         view = View(
             id=self._world.new_id(),

@@ -40,8 +40,10 @@ class ModelPages:
         models = catalogue.models[:SHOWN]
         since = self._world.now() - timedelta(days=USAGE_DAYS)
         names = [str(model["version"]) for model in models]
-        usage = await self._journal.read(partial(usage_by_version, versions=names, since=since))
-        corrections, new = await self._journal.read(partial(count_since, moment=await self._last()))
+        usage = await self._journal.browse(partial(usage_by_version, versions=names, since=since))
+        corrections, new = await self._journal.browse(
+            partial(count_since, moment=await self._last())
+        )
         return visit.page(
             "models/list.html",
             catalogue=catalogue,
@@ -81,7 +83,9 @@ class ModelPages:
             left=left,
             right=right,
             figures=compared(left, right),
-            usage=await self._journal.read(partial(usage_by_version, versions=names, since=since)),
+            usage=await self._journal.browse(
+                partial(usage_by_version, versions=names, since=since)
+            ),
             days=USAGE_DAYS,
             choices=[(model["version"], model["version"]) for model in catalogue.models],
         )
@@ -131,11 +135,11 @@ class ModelPages:
         return visit.redirect("/models", notice="models.cancelling")
 
     async def _runs(self) -> Any:
-        return await self._journal.read(partial(training_runs.listing, limit=RUNS))
+        return await self._journal.browse(partial(training_runs.listing, limit=RUNS))
 
     async def _last(self) -> datetime | None:
         """When the corrections were last taken into a version."""
-        run = await self._journal.read(partial(training_runs.last_success, with_corrections=True))
+        run = await self._journal.browse(partial(training_runs.last_success, with_corrections=True))
         return None if run is None else run["started_at"]
 
 

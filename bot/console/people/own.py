@@ -96,7 +96,7 @@ class Own:
         return visit.redirect("/password", notice="people.preferences_kept")
 
     async def _page(self, visit: Visit, error: RequestError | None = None) -> web.Response:
-        rows = await self._journal.read(
+        rows = await self._journal.browse(
             partial(
                 sessions.open_of,
                 agent_id=visit.agent.id,
@@ -125,7 +125,7 @@ class Own:
             for name in ("current", "new", "again")
         )
         passwords = self._sessions.passwords
-        kept = await self._journal.read(partial(agents.password_hash_of, id_=visit.agent.id))
+        kept = await self._journal.browse(partial(agents.password_hash_of, id_=visit.agent.id))
         # Who has to choose one has just typed the password that they were given.
         if not visit.session.must_change_password:
             network = network_of(self._guard.admission.client(visit.request))

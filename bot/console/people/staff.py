@@ -68,7 +68,7 @@ class Staff:
     async def show(self, visit: Visit) -> web.Response:
         """One person: role, ways in, open sessions."""
         id_ = visit.param("agent_id")
-        person, rows = await self._journal.read(
+        person, rows = await self._journal.browse(
             lambda connection: (
                 staff.one(connection, id_=id_, now=self._world.now(), terms=self._sessions.terms),
                 sessions.open_of(
@@ -166,7 +166,7 @@ class Staff:
     async def _listed(
         self, visit: Visit, error: RequestError | None = None, name: str = ""
     ) -> web.Response:
-        rows = await self._journal.read(
+        rows = await self._journal.browse(
             partial(staff.everyone, now=self._world.now(), terms=self._sessions.terms)
         )
         status = 200 if error is None else error.status

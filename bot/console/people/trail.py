@@ -31,8 +31,8 @@ class Trail:
     async def show(self, visit: Visit) -> web.Response:
         """A page of rows, newest first."""
         wanted = _wanted(visit, _PAGE)
-        rows, end = await self._journal.read(partial(audit_trail.page, wanted=wanted))
-        actions = await self._journal.read(audit_trail.actions)
+        rows, end = await self._journal.browse(partial(audit_trail.page, wanted=wanted))
+        actions = await self._journal.browse(audit_trail.actions)
         fields = {name: visit.query.get(name, "") for name in _FILTERS}
         return visit.page(
             "people/audit.html",
@@ -53,7 +53,7 @@ class Trail:
     async def _all(self, wanted: Wanted) -> AsyncIterator[list[Any]]:
         more = True
         while more:
-            rows, end = await self._journal.read(partial(audit_trail.page, wanted=wanted))
+            rows, end = await self._journal.browse(partial(audit_trail.page, wanted=wanted))
             for row in rows:
                 yield [
                     row["created_at"],

@@ -31,7 +31,7 @@ class CustomerPages:
         text = await visit.field("text")
         if not text:
             raise RequestError(400, "text", "nothing was typed", "type an id or an account")
-        found = await self._gateway.journal.read(
+        found = await self._gateway.journal.browse(
             partial(customers.find, text=text, most=MOST_FOUND)
         )
         return visit.page("privacy/found.html", text=text, found=found, most=MOST_FOUND)
@@ -52,7 +52,7 @@ class CustomerPages:
                 ),
             }
 
-        held = await self._gateway.journal.read(read)
+        held = await self._gateway.journal.browse(read)
         return visit.page(
             "privacy/customer.html",
             customer=customer,
@@ -66,7 +66,7 @@ class CustomerPages:
         customer = await self._customer(visit)
         world, journal = self._gateway.world, self._gateway.journal
         now = world.now()
-        content = await journal.read(partial(access.gather, customer=customer, now=now))
+        content = await journal.browse(partial(access.gather, customer=customer, now=now))
         record = Export(
             id=world.new_id(),
             kind="customer",
@@ -107,7 +107,7 @@ class CustomerPages:
         scope = visit.query.get("scope", "customer")
         if scope not in get_args(Scope):
             raise RequestError(400, "scope", "there is no such scope", "follow a link of the page")
-        found = await self._gateway.journal.read(
+        found = await self._gateway.journal.browse(
             partial(
                 customers.of_conversation,
                 conversation_id=visit.param("conversation_id"),

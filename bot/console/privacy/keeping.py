@@ -41,7 +41,7 @@ class KeepingPages:
 
     async def exports(self, visit: Visit) -> web.StreamResponse:
         """The register."""
-        found = await self._gateway.journal.read(partial(exports.latest, most=MOST_EXPORTS))
+        found = await self._gateway.journal.browse(partial(exports.latest, most=MOST_EXPORTS))
         return visit.page("privacy/exports.html", exports=found, most=MOST_EXPORTS)
 
     async def _page(
@@ -51,13 +51,13 @@ class KeepingPages:
         days: dict[str, int] | None = None,
         counts: dict[str, int] | None = None,
     ) -> web.StreamResponse:
-        rules = await self._gateway.journal.read(retention.rules)
+        rules = await self._gateway.journal.browse(retention.rules)
         return visit.page(
             "privacy/retention.html",
             rules=rules,
             days={kind: rule.days for kind, rule in rules.items()} | (days or {}),
             counts=counts,
-            last=await self._gateway.journal.read(retention.last_run),
+            last=await self._gateway.journal.browse(retention.last_run),
             most=retention.MOST_DAYS,
         )
 

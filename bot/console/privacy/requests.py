@@ -23,7 +23,7 @@ class RequestPages:
 
     async def show_all(self, visit: Visit) -> web.StreamResponse:
         """The search for a customer, and the latest requests."""
-        found = await self._gateway.journal.read(partial(erasures.latest, most=MOST))
+        found = await self._gateway.journal.browse(partial(erasures.latest, most=MOST))
         return visit.page("privacy/index.html", requests=found)
 
     async def show(self, visit: Visit) -> web.StreamResponse:
@@ -47,7 +47,7 @@ class RequestPages:
 
     async def _request(self, visit: Visit) -> dict[str, Any]:
         id_ = visit.param("request_id")
-        found = await self._gateway.journal.read(partial(erasures.read, id_=id_))
+        found = await self._gateway.journal.browse(partial(erasures.read, id_=id_))
         if found is None or found["kind"] == "retention":
             raise RequestError(404, "request_id", "there is no such request", "go back to the list")
         steps = found["steps"]

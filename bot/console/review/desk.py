@@ -49,7 +49,7 @@ class ReviewDesk:
     async def show(self, visit: Visit) -> web.StreamResponse:
         """The page with the next turn on it."""
         item = await self._next(visit, frozenset())
-        progress, waiting = await self._journal.read(
+        progress, waiting = await self._journal.browse(
             lambda connection: (self._progress(connection, visit), reviews.waiting(connection))
         )
         return visit.page(
@@ -129,7 +129,7 @@ class ReviewDesk:
             return visit.redirect(
                 f"/review/turns/{reviewed.record['turn_id']}", notice="review.undone"
             )
-        progress = await self._journal.read(partial(self._progress, visit=visit))
+        progress = await self._journal.browse(partial(self._progress, visit=visit))
         return visit.json(_told(reviewed, progress))
 
     async def names(self, visit: Visit) -> web.StreamResponse:
@@ -163,7 +163,7 @@ class ReviewDesk:
         return await self._journal.write(unit)
 
     async def _read(self, visit: Visit, *, settling: bool) -> Item:
-        item = await self._journal.read(
+        item = await self._journal.browse(
             partial(
                 review_items.read_item,
                 turn_id=_turn_id(visit),

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from actions.qa.pairs import Pair
+from actions.qa.revisions import Change
 from bot.console.answers.store import AnswerStore
 from bot.console.review.understanding import Labels
 from bot.console.visit import Visit
@@ -16,6 +19,8 @@ from bot.log import proposals, review_items
 from bot.log.journal import Journal
 from bot.log.proposals import Decision, Draft, Kind, Row
 from bot.world import World
+
+_PAGE = 50
 
 NEAREST = 8
 MAX_QUERY = 500
@@ -53,13 +58,24 @@ class Proposals:
             raise RequestError(
                 400, "state", "it is not known", f"use one of {', '.join(proposals.STATES)}"
             )
-        rows, counts = await self._journal.read(
+        after = visit.query.get("after")
+        if after is not None and not after.isprintable():
+            after = None
+        rows, counts = await self._journal.browse(
             lambda connection: (
-                proposals.listed(connection, state=cast(Any, state)),
+                proposals.listed(connection, state=cast(Any, state), limit=_PAGE + 1, after=after),
                 proposals.counts(connection),
             )
         )
-        return visit.page("review/answers.html", state=state, rows=rows, counts=counts)
+        more = len(rows) > _PAGE
+        rows = rows[:_PAGE]
+        return visit.page(
+            "review/answers.html",
+            state=state,
+            rows=rows,
+            counts=counts,
+            after=rows[-1]["id"] if more else None,
+        )
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         """One proposal, with the pair that it would change."""
@@ -71,6 +87,7 @@ class Proposals:
             "review/answer.html",
             row=row,
             pair=None if pair is None else pair.pair,
+            pair_revision=None if pair is None else pair.revision,
             near=near,
             intents=names.intents,
             may_decide=self._may_decide(visit, row),
@@ -82,7 +99,7 @@ class Proposals:
         turn_id, pair_id = visit.query.get("turn"), visit.query.get("pair")
         item = pair = None
         if turn_id is not None and turn_id.isprintable():
-            item = await self._journal.read(
+            item = await self._journal.browse(
                 partial(review_items.read_item, turn_id=turn_id, agent_id=visit.agent.id)
             )
         if pair_id is not None and pair_id.isprintable():
@@ -137,18 +154,23 @@ class Proposals:
         if not self._may_decide(visit, row):
             raise _not_yours()
         row = await self._change(visit, row)
-        pair = await self._pair_of(row)
-        # First the store, under an id that is the proposal's: doing it again changes nothing.
-        pair_id = await self._answers.save(
-            pair,
-            actor=visit.agent.id,
+        pair, stored = await self._pair_of(row)
+        seen = await visit.field("pair_revision")
+        if row["kind"] == "edit" and seen.isascii() and seen.isdigit() and len(seen) < 10:
+            # An edit replaces what its approver read, and nothing that came after.
+            stored = int(seen)
+        change = Change(
+            actor=visit.agent.name,
             note=f"proposal {row['id']}",
             conversation_id=row["conversation_id"],
+            expected=stored,
         )
         decision = Decision(
-            state="approved", agent_id=visit.agent.id, revision=row["revision"], pair_id=pair_id
+            state="approved", agent_id=visit.agent.id, revision=row["revision"], pair_id=pair.id
         )
-        await self._decide(row, decision)
+        # Decided and stored at once: what another rejects meanwhile never becomes an answer.
+        unit = partial(_decided, id_=row["id"], decision=decision, now=self._world.now())
+        await self._answers.save_with(pair, change, unit)
         return visit.redirect("/review/answers", notice="review.approved")
 
     async def reject(self, visit: Visit) -> web.StreamResponse:
@@ -167,7 +189,8 @@ class Proposals:
             revision=await _revision(visit),
             reject_reason=why,
         )
-        await self._decide(row, decision)
+        now = self._world.now()
+        await self._journal.write(partial(_decided, id_=row["id"], decision=decision, now=now))
         return visit.redirect("/review/answers", notice="review.rejected")
 
     async def pairs(self, visit: Visit) -> web.StreamResponse:
@@ -209,35 +232,30 @@ class Proposals:
             raise _meanwhile()
         return row | texts | {"revision": revision + 1}
 
-    async def _pair_of(self, row: Row) -> Pair:
-        """The pair as it is to be after approval; raises RequestError when its pair is gone."""
+    async def _pair_of(self, row: Row) -> tuple[Pair, int | None]:
+        """The pair as it is to be after approval, and the revision that it is made of.
+
+        Raises RequestError when its pair is gone.
+        """
         fields = {name: row[name] for name in ("question", "answer", "intent", "category")}
         if row["kind"] == "new":
             fields["category"] = fields["category"] or CATEGORY
-            return Pair(id=f"proposal-{row['id']}", variants=(), **fields)
+            return Pair(id=f"proposal-{row['id']}", variants=(), **fields), None
         stored = await self._answers.get(row["pair_id"])
         if stored is None:
             raise RequestError(
                 409, "pair_id", "the answer that it changes is gone", "reject the proposal"
             )
         if row["kind"] == "edit":
-            return replace(stored.pair, **fields)
+            return replace(stored.pair, **fields), stored.revision
         wordings = dict.fromkeys((*stored.pair.variants, row["question"]))
-        return replace(stored.pair, variants=tuple(wordings))
-
-    async def _decide(self, row: Row, decision: Decision) -> None:
-        now = self._world.now()
-        decided = await self._journal.write(
-            partial(proposals.decide, id_=row["id"], decision=decision, now=now)
-        )
-        if not decided:
-            raise _meanwhile()
+        return replace(stored.pair, variants=tuple(wordings)), stored.revision
 
     async def _find(self, visit: Visit) -> Row:
         id_ = visit.param("proposal_id")
         row = None
         if id_.isprintable():
-            row = await self._journal.read(lambda connection: proposals.find(connection, id_))
+            row = await self._journal.browse(lambda connection: proposals.find(connection, id_))
         if row is None:
             raise RequestError(
                 404, "proposal", "there is no such proposal", "look for it in the list"
@@ -254,6 +272,11 @@ class Proposals:
     def _may_edit(self, visit: Visit, row: Row) -> bool:
         own = row["author_id"] == visit.agent.id
         return row["state"] == "proposed" and (own or self._may_decide(visit, row))
+
+
+def _decided(connection: Connection, *, id_: str, decision: Decision, now: datetime) -> None:
+    if not proposals.decide(connection, id_=id_, decision=decision, now=now):
+        raise _meanwhile()
 
 
 async def _revision(visit: Visit) -> int:

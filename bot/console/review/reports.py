@@ -37,7 +37,7 @@ class Reports:
         today = self._world.now().date()
         since = _day(visit, "from") or today - timedelta(days=PERIOD_DAYS)
         until = _day(visit, "to") or today
-        found, disputed, names = await self._journal.read(
+        found, disputed, names = await self._journal.browse(
             lambda connection: (
                 agreement.agreements(
                     connection, since=_midnight(since), until=_midnight(until + timedelta(days=1))
@@ -60,7 +60,7 @@ class Reports:
         before = visit.query.get("before")
         if before is not None and not before.isprintable():
             before = None
-        rows = await self._journal.read(
+        rows = await self._journal.browse(
             partial(reviews.history, agent_id=visit.agent.id, before=before, limit=_PAGE + 1)
         )
         more = len(rows) > _PAGE
@@ -83,7 +83,7 @@ class Reports:
             )
             return write(corrections.noted(turns, conversations), out)
 
-        count = await self._journal.read(read)
+        count = await self._journal.browse(read)
         await self._journal.write(
             partial(
                 _note,

@@ -68,8 +68,8 @@ class Labels:
 
     async def _read(self) -> LabelNames:
         of_model = await self._of_model()
-        marked = await self._journal.read(review_items.entity_names)
-        intents = of_model.get("intent") or await self._journal.read(review_items.seen_intents)
+        marked = await self._journal.browse(review_items.entity_names)
+        intents = of_model.get("intent") or await self._journal.browse(review_items.seen_intents)
         return LabelNames(
             intents=tuple(sorted(intents or ())),
             emotions=tuple(of_model.get("emotion") or EMOTIONS),

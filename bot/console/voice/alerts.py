@@ -42,7 +42,7 @@ class Alerts:
                 "mutes": voice_alerts.mutes(connection, now=now),
             }
 
-        found = await self._gateway.journal.read(query)
+        found = await self._gateway.journal.browse(query)
         return visit.page(
             "voice/alerts.html",
             **found,
@@ -62,7 +62,7 @@ class Alerts:
                 row["examples"] = voice_alerts.examples(connection, alert=row)
             return row
 
-        row = await self._gateway.journal.read(query)
+        row = await self._gateway.journal.browse(query)
         if row is None:
             raise _unknown()
         return visit.page("voice/alert.html", alert=row)

@@ -44,18 +44,18 @@ class Counting:
             await self._journal.write(partial(voice_state.release, holder=holder))
 
     async def _count(self, holder: Holder) -> bool:
-        state = await self._journal.read(voice_state.state)
+        state = await self._journal.browse(voice_state.state)
         if state.zone != self.zone.key:
             again = partial(voice_state.start_again, holder=holder, zone=self.zone.key)
             if not await self._journal.write(again):
                 return False
-        plan = await self._journal.read(partial(self._plan, now=holder.now))
+        plan = await self._journal.browse(partial(self._plan, now=holder.now))
         counted_to = self._day(holder.now - _GRACE) - timedelta(days=1)
         for day in plan.days:
             # The lease goes on from the moment at hand, however long the whole takes.
             holder = Holder(id=self._id, now=self._world.now())
             count = partial(count_day, day=day, zone=self.zone, now=holder.now)
-            counted = await self._journal.read(count)
+            counted = await self._journal.browse(count)
             keep = partial(voice_state.replace_day, holder=holder, counted=counted)
             if not await self._journal.write(keep):
                 return False

@@ -29,7 +29,7 @@ class Figures:
     async def show(self, visit: Visit) -> web.StreamResponse:
         """The page."""
         wanted = self._wanted(visit)
-        report = await self._gateway.journal.read(partial(make_report, wanted=wanted))
+        report = await self._gateway.journal.browse(partial(make_report, wanted=wanted))
         return visit.page(
             "voice/page.html",
             report=report,
@@ -46,14 +46,14 @@ class Figures:
     async def days(self, visit: Visit) -> web.StreamResponse:
         """The counts of each day, channel and language."""
         wanted = self._wanted(visit)
-        rows = await self._gateway.journal.read(partial(_days, wanted=wanted))
+        rows = await self._gateway.journal.browse(partial(_days, wanted=wanted))
         header = ("day", "channel", "language", *SCALARS, "ratings", "rating_sum")
         return csv_file.attachment(_name("days", wanted), header, rows)
 
     async def topics(self, visit: Visit) -> web.StreamResponse:
         """Turns by what was understood, over the period."""
         wanted = self._wanted(visit)
-        rows = await self._gateway.journal.read(
+        rows = await self._gateway.journal.browse(
             partial(voice_figures.topics, period=wanted.period, labels=_TOPIC_LABELS)
         )
         header = (*_TOPIC_LABELS, *voice_figures.TOPIC_COUNTS)

@@ -52,10 +52,10 @@ class Watch:
         hour = hour_of(now - _GRACE)
         if self._false_alarms <= 0:
             return None
-        state = await self._journal.read(voice_state.state)
+        state = await self._journal.browse(voice_state.state)
         if state.looked_hour is not None and state.looked_hour >= hour:
             return None
-        seen = await self._journal.read(partial(_see, hour=hour, now=now))
+        seen = await self._journal.browse(partial(_see, hour=hour, now=now))
         findings = await asyncio.to_thread(self._judge, seen, hour)
         kept = await self._journal.write(
             partial(voice_alerts.keep_findings, findings=findings, now=now, notify=self._notify),
@@ -71,7 +71,7 @@ class Watch:
         is_open: set[Series] = set()
         closed_at: dict[Series, int] = {}
         for hour in range(last - hours + 1, last + 1):
-            windows = await self._journal.read(partial(voice_alerts.windows, before_hour=hour))
+            windows = await self._journal.browse(partial(voice_alerts.windows, before_hour=hour))
             quiet = {series for series, at in closed_at.items() if hour - at < cooldown_h}
             seen = _Seen(windows=windows, open=set(is_open), quiet=quiet)
             found = await asyncio.to_thread(self._judge, seen, hour)

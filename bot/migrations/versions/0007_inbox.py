@@ -1,10 +1,14 @@
 """Inbox: what lists, filters and the search of conversations need."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 from bot.log.inbox_rebuild import rebuild_all
+from bot.redaction import Redactor
+from bot.settings import Settings
 
 revision = "0007"
 down_revision = "0006"
@@ -70,7 +74,7 @@ def upgrade() -> None:
     _add_tables()
     _add_search()
     connection = op.get_bind()
-    rebuild_all(connection)
+    rebuild_all(connection, _redact())
     op.execute(
         "UPDATE conversation SET rating = (SELECT score FROM feedback f"
         " WHERE f.conversation_id = conversation.id AND f.kind = 'rating' LIMIT 1),"
@@ -80,6 +84,13 @@ def upgrade() -> None:
     op.drop_index("turn_conversation", "turn")
     op.create_index("turn_conversation", "turn", ["conversation_id", "kind_id"])
     op.create_index("conversation_recent", "conversation", list(RECENT))
+
+
+def _redact() -> Callable[[str], str]:
+    """By the site's settings: agents' words go into the search without personal data."""
+    settings = Settings()
+    redactor = Redactor(settings.redaction_regions, settings.redaction_keep)
+    return lambda text: redactor.redact(text).text
 
 
 def _add_columns() -> None:

@@ -27,13 +27,15 @@ _DAY_COUNTS = (
     "thumbs_down",
 )
 _JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-# Of handoffs that were before each was kept, the last of a conversation is known.
+# Of handoffs that were before each was kept, the last of a conversation is known; when a person
+# answered it, only where it is known since when one was waited for.
 _EARLIER = """
 INSERT INTO handoff (id, conversation_id, reason, at, answered_at)
 SELECT c.id || '-earlier', c.id, c.handoff_reason,
        COALESCE(c.waiting_since, c.taken_at, c.handed_back_at, c.updated_at),
        (SELECT MIN(m.created_at) FROM message m
-        WHERE m.conversation_id = c.id AND m.author = 'agent')
+        WHERE m.conversation_id = c.id AND m.author = 'agent'
+        AND m.created_at >= COALESCE(c.waiting_since, c.taken_at))
 FROM conversation c WHERE c.handoff_reason IS NOT NULL
 """
 

@@ -1,6 +1,7 @@
 """`kefu qa` and the benchmark's split."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from click.testing import CliRunner
 
 from actions.cli import qa
 from actions.qa import bench
+from actions.qa.pairs import Pair
+from actions.qa.revisions import Change, change_pair
+from actions.qa.store import read_state, read_stored
 
 
 @pytest.fixture
@@ -44,6 +48,33 @@ def test_import_search_and_export_go_round(invoke, qa_folder: Path) -> None:
     assert [line["id"] for line in lines] == ["delivery-001", "delivery-002", "returns-001"]
 
 
+def test_calibrating_fits_the_thresholds_and_changes_no_pair(
+    invoke, qa_folder: Path, database
+) -> None:
+    invoke("import")
+    pairs = database.reading(read_stored)
+    # As many as are enough to measure, written by a person and not embedded yet.
+    more = Pair(
+        id="pets-001",
+        intent="ask_pets",
+        category="pets",
+        question="May I bring my dog?",
+        variants=tuple(f"dog number {n} in the shop" for n in range(24)),
+        answer="Dogs are welcome.",
+    )
+    database.writing(lambda c: change_pair(c, more, Change(actor="Rita"), datetime.now(UTC)))
+    state = database.reading(read_state)
+    report = json.loads(invoke("calibrate", "--json").stdout)
+    after = database.reading(read_state)
+    assert (report["pairs"], report["embedded"], report["version"]) == (4, 26, state.version + 1)
+    assert after.calibration["queries"] >= 24 > state.calibration["queries"]
+    assert after.full != state.full
+    stored = database.reading(read_stored)
+    assert {pair_id: stored[pair_id] for pair_id in pairs} == pairs
+    assert stored["pets-001"].source == "console"
+    assert "4 pairs, " in invoke("calibrate").stdout
+
+
 def test_a_table_is_imported_by_its_columns(invoke, tmp_path: Path) -> None:
     table = tmp_path / "faq.csv"
     table.write_text("ask,reply,kind\nopen on sunday?,no,hours\n")
@@ -60,6 +91,7 @@ def test_a_table_is_imported_by_its_columns(invoke, tmp_path: Path) -> None:
         (("import", "nowhere.csv"), "no such file"),
         (("search", "x"), "store is empty"),
         (("export",), "store is empty"),
+        (("calibrate",), "store is empty"),
     ],
 )
 def test_what_fails_fails_with_one_line(invoke, args, named: str) -> None:

@@ -191,13 +191,51 @@ async def test_a_removed_agents_console_is_closed(
     console = await connect(running, token_of(anna))
     closed = asyncio.Event()
     console.client.on("disconnect", lambda *reason: closed.set(), namespace=NAMESPACE)
-    await running.gateway.journal.write(
-        lambda connection: agents.remove(connection, name="Anna", now=utc_now())
-    )
+    await dismiss(running, "Anna")
     await call(await running.converse())
     async with asyncio.timeout(10):
         await closed.wait()
     assert console.heard == []
+
+
+async def dismiss(running: Running, name: str) -> None:
+    await running.gateway.journal.write(
+        lambda connection: agents.remove(connection, name=name, now=utc_now())
+    )
+
+
+async def test_who_was_removed_can_watch_nothing_more_however_quiet_it_is(
+    running: Running, connect: Connect, anna: Colleague
+) -> None:
+    console = await connect(running, token_of(anna))
+    closed = asyncio.Event()
+    console.client.on("disconnect", lambda *reason: closed.set(), namespace=NAMESPACE)
+    customer = await running.converse()
+    await customer.say("m-1", "my own words")
+    await dismiss(running, "Anna")
+    answer = await console.call("watch", {"conversation_id": customer.id})
+    assert answer["error"]["status"] == 401
+    async with asyncio.timeout(10):
+        await closed.wait()
+    assert "messages" not in [name for name, _ in console.heard]
+
+
+async def test_who_was_removed_is_pushed_nothing_of_what_they_watch(
+    running: Running, connect: Connect, anna: Colleague, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = await connect(running, token_of(anna))
+    closed = asyncio.Event()
+    console.client.on("disconnect", lambda *reason: closed.set(), namespace=NAMESPACE)
+    customer = await running.converse()
+    await console.call("watch", {"conversation_id": customer.id})
+    await console.until("messages", conversation_id=customer.id)
+    monkeypatch.setattr(agent_socket, "_RECHECK_S", 0.0)
+    await dismiss(running, "Anna")
+    await customer.say("m-1", "my own words")
+    async with asyncio.timeout(10):
+        await closed.wait()
+    said = [data["messages"] for name, data in console.heard if name == "messages"]
+    assert "my own words" not in str(said)
 
 
 async def test_a_watch_is_on_record(running: Running, connect: Connect, anna: Colleague) -> None:

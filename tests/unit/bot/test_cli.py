@@ -56,3 +56,17 @@ def test_the_data_folder_is_named_when_it_is_missing(
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     assert "data" in str(stopped.value.code)
+
+
+def test_the_exit_code_of_a_command_is_that_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @click.command()
+    def found_something() -> None:
+        raise click.exceptions.Exit(3)
+
+    monkeypatch.setattr(cli, "kefu", found_something)
+    monkeypatch.setattr(sys, "argv", ["kefu"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 3

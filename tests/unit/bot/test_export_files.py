@@ -94,3 +94,38 @@ def test_what_cannot_be_cleaned_says_why(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         clean(tmp_path / "moved.jsonl", "jsonl", WORDS)
     assert path.read_text() == "no json\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a family \U0001f468\u200d\U0001f469 of two",
+        "\ufeffwith a mark",
+        "zero\u200bwidth",
+        "two\u2028lines",
+        "- with a dash",
+        "--- with dashes",
+    ],
+)
+def test_a_text_is_found_as_the_export_wrote_it(tmp_path: Path, text: str) -> None:
+    words = Words.of(frozenset(), frozenset({text}))
+    path = tmp_path / "nlu.yml"
+    with path.open("w") as out:
+        write_rasa([turn("turn-1", "conversation-1", text, []), TURNS[1]], out)
+    assert clean(path, "rasa", words) == 1
+    assert [one.text for one in read_rasa_nlu(path).examples] == ["Where is ${HOME}: mine?"]
+    # Rasa's own way, a list in one text.
+    document = {"nlu": [{"intent": "a", "examples": f"- {text}\n- Where is mine?\n"}]}
+    path.write_text(yaml.safe_dump(document))
+    assert clean(path, "rasa", words) == 1
+    assert [one.text for one in read_rasa_nlu(path).examples] == ["Where is mine?"]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\u0085"])
+def test_json_lines_end_only_at_a_newline(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "turns.jsonl"
+    with path.open("w") as out:
+        write_jsonl([TURNS[0], turn("turn-3", "conversation-3", f"two{end}lines", [])], out)
+    assert clean(path, "jsonl", WORDS) == 1
+    (line,) = path.read_text().removesuffix("\n").split("\n")
+    assert json.loads(line)["text"] == f"two{end}lines"

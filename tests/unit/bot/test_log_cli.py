@@ -82,7 +82,32 @@ async def test_export_of_corrections_is_of_what_people_labelled(
     assert json.loads(done.output)["written"] == 0
     registered = await journal.read(lambda connection: exports.latest(connection, most=9))
     assert len(registered) == 4
+    assert [row["count"] for row in registered] == [0, 1, 1, 0]
     assert registered[-2]["conversations"] == [turn["conversation_id"]]
+
+
+async def test_an_export_that_is_cut_off_is_in_the_register(
+    running: Any, kefu_log: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await running.converse()).say("1", "hello")
+    out = tmp_path / "turns.jsonl"
+
+    def cut_off(turns: Any, file: Any) -> int:
+        file.write("half a line")
+        raise MemoryError
+
+    monkeypatch.setattr("bot.log.cli.write_jsonl", cut_off)
+    assert kefu_log("export", "--format", "jsonl", "--out", str(out)).exit_code != 0
+    (row,) = await running.gateway.journal.read(lambda c: exports.latest(c, most=9))
+    assert (row["path"], row["count"], row["conversations"]) == (str(out.resolve()), 0, None)
+
+
+async def test_an_export_that_cannot_be_written_is_not_in_the_register(
+    running: Any, kefu_log: Any, tmp_path: Path
+) -> None:
+    await (await running.converse()).say("1", "hello")
+    assert kefu_log("export", "--format", "jsonl", "--out", str(tmp_path / "no" / "a")).exit_code
+    assert await running.gateway.journal.read(lambda c: exports.latest(c, most=9)) == []
 
 
 async def test_erase_leaves_only_the_fact(running: Any, kefu_log: Any) -> None:

@@ -1,5 +1,7 @@
 """Kinds of turns, and the bits that tell which a conversation cannot have."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,10 @@ def test_below_a_step_is_what_is_less_than_it(step: int) -> None:
     assert step_of(bound - 0.0001) == step - 1
 
 
-@pytest.mark.parametrize(("confidence", "step"), [(None, -1), (0.0, 0), (1.0, 19), (1.2, 19)])
+@pytest.mark.parametrize(
+    ("confidence", "step"),
+    [(None, -1), (0.0, 0), (1.0, 19), (1.2, 19), (math.nan, -1), (math.inf, -1)],
+)
 def test_the_ends_of_the_scale(confidence: float | None, step: int) -> None:
     assert step_of(confidence) == step
 

@@ -8,6 +8,13 @@ import { onKeys } from "./keys";
 import { live } from "./live";
 
 const TYPING_MS = 4_000;
+const RETRY_MS = 3_000;
+
+/** What the socket says to an event: nothing wrong, or why it was refused. */
+interface Told {
+  error?: { status: number; message: string };
+}
+
 let isTold = false;
 
 export function start(root: ParentNode): void {
@@ -39,7 +46,10 @@ function follow(id: string, transcript: Transcript): void {
     if ((data.conversation_id ?? data.id) === id) void transcript.refresh();
   };
   const watch = (): void => {
-    socket.emit("watch", { conversation_id: id, after: transcript.last });
+    socket.emit("watch", { conversation_id: id, after: transcript.last }, (told?: Told) => {
+      // While the database was away; a socket that is gone by then watches when it is back.
+      if (told?.error?.status === 503) setTimeout(() => socket.connected && watch(), RETRY_MS);
+    });
     // What happened before the socket was there, or while it was gone.
     void transcript.refresh();
   };

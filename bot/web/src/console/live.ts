@@ -23,6 +23,10 @@ export function live(): Socket {
     // The gateway ends a socket whose cookie is an earlier one: come back with today's.
     if (reason === "io server disconnect") setTimeout(() => socket?.connect(), 500 + 1000 * Math.random());
   });
-  socket.on("connect_error", () => mark(true));
+  socket.on("connect_error", () => {
+    mark(true);
+    // Refused, not unreachable: socket.io itself does not try that again.
+    if (!socket?.active) setTimeout(() => socket?.connect(), 3000 + 2000 * Math.random());
+  });
   return socket;
 }

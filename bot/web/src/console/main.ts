@@ -3,6 +3,8 @@
 import htmx from "htmx.org";
 
 import { start as startConversation } from "./conversation";
+import { forgetDrafts } from "./conversation/drafts";
+import { unasked } from "./http";
 import { start as startInbox } from "./inbox";
 import { showMoments } from "./moments";
 import { showNotice } from "./notices";
@@ -29,6 +31,12 @@ document.addEventListener("htmx:load", (event) => {
   const { elt } = (event as CustomEvent<{ elt: HTMLElement }>).detail;
   if (elt !== document.body) start(elt);
 });
+// What no click or key began, such as looking again every two seconds.
+document.addEventListener("htmx:configRequest", (event) => {
+  const { triggeringEvent, headers } = (event as CustomEvent<{ triggeringEvent?: Event; headers: Record<string, string> }>)
+    .detail;
+  if (!triggeringEvent) Object.assign(headers, unasked);
+});
 // What a form was refused for comes as a fragment with the error's status.
 document.addEventListener("htmx:responseError", (event) => {
   const { xhr } = (event as CustomEvent<{ xhr: XMLHttpRequest }>).detail;
@@ -47,6 +55,9 @@ const fold = (): void => {
 };
 narrow.addEventListener("change", fold);
 fold();
+
+// Whoever signs in next at this browser finds nothing that was meant for a customer.
+if (document.querySelector('form[action="/console/sign-in"]')) forgetDrafts();
 
 // A notice belongs to one showing of the page.
 const address = new URL(location.href);

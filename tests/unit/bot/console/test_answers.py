@@ -1,5 +1,6 @@
 """The pages of answers: list, form, history, conflict, test, files."""
 
+import asyncio
 import html
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from actions.qa.revisions import Content
 from actions.qa.store import SourceFile, write_pair, write_source
 from bot.console.answers.difference import changes_between
 from bot.console.answers.form import Draft, checked
-from bot.log import tables
+from bot.log import exports, tables
 from bot.world import utc_now
 from tests.understanding_service import UnderstandingService
 from tests.unit.bot.conftest import Running
@@ -146,6 +147,29 @@ async def test_the_second_of_two_editors_sees_both_versions_and_decides(shop: Ru
     assert stored.pair.answer == "Nine days."
 
 
+async def test_a_new_answer_that_is_sent_twice_is_kept_once(shop: Running) -> None:
+    rita = await sign_in(shop, "Rita", "reviewer")
+    page = await rita.text("/answers/new")
+    fields = {
+        "id": page.split('name="id" value="')[1].split('"')[0],
+        "question": "Is there a shop?",
+        "answer": "Yes.",
+    }
+    sent = await asyncio.gather(*(rita.post("/answers", **fields) for _ in range(3)))
+    sent.append(await rita.post("/answers", **fields))
+    assert {one.status for one in sent} == {303}
+    (location,) = {one.headers["Location"].split("?")[0] for one in sent}
+    pair_id = location.removeprefix("/console/answers/")
+    assert len(await shop.gateway.answers.history(pair_id)) == 1
+    # Who goes back and writes another one gets another one.
+    other = await rita.post("/answers", **fields | {"question": "Is it open?"})
+    assert other.status == 303
+    assert location not in other.headers["Location"]
+    stored = await shop.gateway.answers.get(pair_id)
+    assert stored is not None
+    assert stored.pair.question == "Is there a shop?"
+
+
 async def test_what_is_wrong_is_said_beside_the_field_and_nothing_is_lost(shop: Running) -> None:
     rita = await sign_in(shop, "Rita", "reviewer")
     answer = await rita.post("/answers", question="", answer="", wordings="a\nA\n", intent="i")
@@ -189,6 +213,22 @@ async def test_a_retired_answer_leaves_the_list_but_not_the_record(shop: Running
     assert COST.question not in shown(await rita.text("/answers"))
     assert COST.question in shown(await rita.text("/answers?state=retired"))
     assert "retired" in await rita.text("/answers/cost%2F1")
+
+
+async def test_a_retired_answer_that_is_edited_says_that_it_stays_retired(shop: Running) -> None:
+    rita = await sign_in(shop, "Rita", "reviewer")
+    assert "It stays retired" not in await rita.text("/answers/time")
+    await rita.post("/answers/time/retire")
+    assert "It stays retired" in await rita.text("/answers/time")
+    saved = await edit(rita, "time", answer="Two days.", revision="2")
+    assert saved.headers["Location"].endswith("notice=answers.saved_retired")
+    stored = await shop.gateway.answers.get("time")
+    assert stored is not None
+    assert (stored.active, stored.pair.answer) == (False, "Two days.")
+    # Nor does an edit over another's look as if it brought it back.
+    refused = await edit(rita, "time", answer="Nine days.", revision="2")
+    assert refused.status == 409
+    assert "retired or brought back" not in shown(await refused.text()).split('id="history"')[0]
 
 
 async def test_how_often_it_was_given_and_liked_stands_beside_it(shop: Running) -> None:
@@ -256,6 +296,26 @@ async def test_downloads_come_back_in_as_they_were(shop: Running) -> None:
     stored = await shop.gateway.answers.get("time")
     assert stored is not None
     assert stored.pair.answer == "A week."
+
+
+async def test_downloads_with_customers_wordings_are_in_the_register(shop: Running) -> None:
+    rita = await sign_in(shop, "Rita", "reviewer")
+
+    async def registered() -> list[tuple[str, str, list[str]]]:
+        rows = await shop.gateway.journal.read(lambda c: exports.latest(c, most=9))
+        return [(row["kind"], row["format"], row["conversations"]) for row in rows]
+
+    await rita.get("/answers/answers.csv")
+    assert await registered() == []
+    conversation = await shop.converse()
+    pair = Pair(id="w", intent="", category="x", question="a?", variants=("hm?",), answer="b")
+    await shop.gateway.answers.save(pair, actor="Rita", conversation_id=conversation.id)
+    await rita.get("/answers/answers.csv")
+    await rita.get("/answers/answers.yml")
+    assert await registered() == [
+        ("answers", "yml", [conversation.id]),
+        ("answers", "csv", [conversation.id]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from bot.console.conversation.entries import trend
 from bot.log import tables
+from bot.log.surroundings import Surroundings
 from tests.unit.bot.colleagues import call
 from tests.unit.bot.conftest import Conversation, FakeDialogue, Running
 from tests.unit.bot.console.visitors import Visitor, sign_in
@@ -275,6 +277,23 @@ async def test_what_is_not_there_is_not_found(running: Running, anna: Visitor, p
     expected = 200 if path == "/suggestions" else 404
     assert (await anna.get(f"/conversations/nowhere{path}")).status == expected
     assert (await anna.get(f"/conversations/no%00where{path}")).status == 404
+
+
+async def test_a_refusal_is_told_in_the_readers_language_first(anna: Visitor) -> None:
+    path, chinese = "/conversations/nowhere", {"Accept-Language": "zh-CN"}
+    english = "there is no such conversation"
+    for headers in (chinese, chinese | {"HX-Request": "true"}):
+        page = await (await anna.get(path, **headers)).text()
+        assert page.index("未找到所需内容") < page.index('<small lang="en">') < page.index(english)
+    page = await (await anna.get(path)).text()
+    assert english in page
+    assert "<small" not in page
+
+
+def test_who_is_only_confused_is_not_upset() -> None:
+    feelings = [{"emotion": name} for name in ("angry", "confused", "anxious", "confused")]
+    around = Surroundings(row={}, feelings=feelings, rating=None, others=[])
+    assert trend(around) == {"last": "confused", "latest": 4, "negative": 2}
 
 
 async def test_other_conversations_of_the_same_customer_are_beside_it(

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from bot.console.inbox.pages import PAGE
-from bot.log import inbox
+from bot.log import inbox, tables
 from bot.log.records import Reply
 from tests.unit.bot.conftest import FakeDialogue, Running, parse_of
 from tests.unit.bot.console.visitors import sign_in
@@ -202,6 +202,22 @@ async def test_a_view_is_ones_own_unless_an_administrator_shares_it(running: Run
     assert (await ben.post(f"/inbox/views/{view_id[1]}/remove")).status == 404
     assert (await root.post(f"/inbox/views/{view_id[1]}/remove")).status == 303
     assert "For all" not in await ben.text("/inbox")
+
+
+async def test_a_view_keeps_no_words_that_were_searched_for(running: Running) -> None:
+    ada = await sign_in(running)
+    assert (
+        'name="q" value="4711'
+        not in (await ada.text("/inbox?q=4711&emotion=angry"))
+        .split("inbox-save")[1]
+        .split("</form>")[0]
+    )
+    kept = await ada.post("/inbox/views", name="Angry", emotion="angry", q="parcel 4711")
+    assert kept.headers["Location"].startswith("/console/inbox?emotion=angry&notice")
+    views = await running.gateway.journal.read(
+        lambda c: [row.filters for row in c.execute(tables.inbox_view.select())]
+    )
+    assert views == [{"emotion": "angry"}]
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 41, "a\nb"])

@@ -1,5 +1,7 @@
 """Missing answers: written by one, decided by another, known to the bot after that."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +71,42 @@ async def test_an_answer_is_approved_by_another_than_its_author(shop: Running) -
     # Decided is decided.
     assert (await ben.post(path + "/reject", revision="2", reject_reason="no")).status == 403
     assert "Ben" in await ada.text("/review/answers?state=approved")
+
+
+async def test_of_approval_and_rejection_at_once_one_holds(shop: Running) -> None:
+    ada, ben, cleo = [await sign_in(shop, name, "reviewer") for name in ("Ada", "Ben", "Cleo")]
+    for number in range(6):
+        proposal = await propose(ada, question=f"Do you ship to moon {number}?")
+        path = f"/review/answers/{proposal}"
+        approved, rejected = await asyncio.gather(
+            ben.post(path + "/approve", revision="1"),
+            cleo.post(path + "/reject", revision="1", reject_reason="no rocket"),
+        )
+        assert {approved.status, rejected.status} <= {303, 403, 409}
+        assert [approved.status, rejected.status].count(303) == 1
+        stored = await shop.gateway.answers.get(f"proposal-{proposal}")
+        assert (stored is not None) == (approved.status == 303)
+
+
+async def test_an_edit_replaces_no_more_than_its_approver_has_read(shop: Running) -> None:
+    ada, ben = [await sign_in(shop, name, "reviewer") for name in ("Ada", "Ben")]
+    pair = Pair(
+        id="p1", intent="inform", category="a", question="How long?", variants=(), answer="A day"
+    )
+    await shop.gateway.answers.save(pair, actor="test")
+    proposal = await propose(ada, kind="edit", pair_id="p1", question="How long?", answer="2 days")
+    path = f"/review/answers/{proposal}"
+    assert 'name="pair_revision" value="1"' in await ben.text(path)
+    await shop.gateway.answers.save(replace(pair, answer="An hour"), actor="test")
+    assert (await ben.post(path + "/approve", revision="1", pair_revision="1")).status == 409
+    stored = await shop.gateway.answers.get("p1")
+    assert stored is not None
+    assert stored.pair.answer == "An hour"
+    # Nothing of it was kept, so that it can be read again and decided.
+    assert [row["state"] for row in await rows_of(shop, tables.qa_proposal)] == ["proposed"]
+    assert (await ben.post(path + "/approve", revision="1", pair_revision="2")).status == 303
+    history = await shop.gateway.answers.history("p1")
+    assert (history[0].change.actor, history[0].content.pair.answer) == ("Ben", "2 days")
 
 
 async def test_who_decides_is_a_setting(shop: Running) -> None:

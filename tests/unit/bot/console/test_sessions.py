@@ -16,9 +16,9 @@ from bot.console.sessions import Found, Session, Sessions
 from bot.errors import RequestError
 from bot.log import tables
 from bot.log.sessions import MOST_SESSIONS, pause_after
-from bot.world import World
+from bot.world import World, utc_now
 from tests.unit.bot.conftest import Running
-from tests.unit.bot.console.visitors import PASSWORD, employ
+from tests.unit.bot.console.visitors import PASSWORD, employ, sign_in
 
 OFFICE = ip_address("203.0.113.7")
 # What a hash costs is tested elsewhere.
@@ -157,6 +157,23 @@ async def test_what_the_browser_does_by_itself_keeps_no_session_alive(
         assert result.cookie is None
     clock.passes(minutes=6)
     assert await sessions.find(cookie, active=False) is None
+
+
+async def test_a_request_that_nobody_clicked_for_is_no_sign_of_life(running: Running) -> None:
+    ada = await sign_in(running)
+    long_ago = utc_now() - timedelta(minutes=20)
+
+    async def seen_at(**headers: str) -> datetime:
+        old = tables.session.update().values(seen_at=long_ago, rotated_at=long_ago)
+        await change(running, lambda connection: connection.execute(old))
+        cookies = dict(ada.cookies)
+        assert (await ada.get("/inbox", **headers)).status == 200
+        assert (ada.cookies == cookies) == bool(headers)
+        read = select(tables.session.c.seen_at)
+        return await running.gateway.journal.read(lambda connection: connection.scalar(read))
+
+    assert await seen_at(**{"X-Kefu-Live": "1"}) == long_ago
+    assert await seen_at() > long_ago
 
 
 async def test_no_session_lasts_longer_than_half_a_day(

@@ -34,6 +34,8 @@ class Receiver:
         self.heard: list[dict[str, Any]] = []
         self.headers: list[Any] = []
         self.answers: list[int] = []
+        # How long a call takes.
+        self.takes = timedelta()
         self.bell: Bell
         self.journal: Journal
 
@@ -48,6 +50,7 @@ class Receiver:
         )
         self.headers.append(request.headers)
         self.heard.append(json.loads(raw))
+        self.now += self.takes
         return web.Response(status=self.answers.pop(0) if self.answers else 204)
 
     async def look(self, hour: int, **changes: Any) -> None:
@@ -123,6 +126,15 @@ async def test_a_webhook_that_is_down_is_told_later(receiver: Receiver) -> None:
     assert await receiver.bell.once() == 1
     assert await receiver.states() == [("opened", "sent", 3)]
     assert len({one["id"] for one in receiver.heard}) == 1
+
+
+async def test_a_slow_webhook_gets_fresh_signatures_and_leases(receiver: Receiver) -> None:
+    receiver.takes = timedelta(minutes=10)
+    await receiver.look(1, opened=[finding()])
+    await receiver.look(2, over=[("intent", "track_order")])
+    assert await receiver.bell.once() == 2
+    first, second = (int(headers["Kefu-Timestamp"]) for headers in receiver.headers)
+    assert second - first == receiver.takes.total_seconds()
 
 
 async def test_what_is_refused_for_good_is_not_tried_again(receiver: Receiver) -> None:

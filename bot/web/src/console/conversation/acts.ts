@@ -2,6 +2,7 @@
 
 import { headers, post, Refused } from "../http";
 import { showNotice } from "../notices";
+import { draftKey } from "./drafts";
 import type { Transcript } from "./transcript";
 
 export class Acts {
@@ -54,7 +55,7 @@ class NoteForm {
     private readonly transcript: Transcript,
   ) {
     this.field = form.querySelector("textarea")!;
-    this.draft = `kefu.note.${page.dataset.conversation}`;
+    this.draft = draftKey("note", page.dataset.conversation ?? "");
     this.field.value = sessionStorage.getItem(this.draft) ?? "";
     if (this.field.value) form.closest("details")?.setAttribute("open", "");
     this.field.addEventListener("input", () => sessionStorage.setItem(this.draft, this.field.value));

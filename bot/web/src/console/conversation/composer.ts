@@ -1,9 +1,10 @@
 /** Where an agent answers: a draft that is never lost, sent once, with files and ready answers. */
 
 import { el } from "../../chat/dom";
-import { get, post } from "../http";
+import { get, post, unasked } from "../http";
 import { live } from "../live";
 import { newId, reason, tell, upload } from "./acts";
+import { draftKey } from "./drafts";
 import { Picker } from "./picker";
 import type { Transcript } from "./transcript";
 
@@ -105,7 +106,7 @@ export class Composer {
     if (!this.mine || !last || last === this.suggestedFor) return;
     this.suggestedFor = last;
     try {
-      const found = await get<{ suggestions: Suggestion[]; problem?: string }>(`${this.base}/suggestions`);
+      const found = await get<{ suggestions: Suggestion[]; problem?: string }>(`${this.base}/suggestions`, unasked);
       this.suggestions = found.suggestions;
       const list = box.querySelector("ol")!;
       list.replaceChildren(...this.suggestions.map((one, at) => this.suggestionItem(one, at)));
@@ -249,7 +250,7 @@ export class Composer {
     this.field.focus();
   }
 
-  private key(kind: string): string {
-    return `kefu.${kind}.${this.id}`;
+  private key(kind: "draft" | "send" | "files"): string {
+    return draftKey(kind, this.id);
   }
 }

@@ -2,7 +2,9 @@
 
 import { el } from "../../chat/dom";
 import { markdown } from "../../chat/markdown";
+import { unasked } from "../http";
 import { showMoments } from "../moments";
+import { forgetDrafts } from "./drafts";
 
 // So near to the end the list goes on with what is new.
 const NEAR_PX = 80;
@@ -68,6 +70,7 @@ export class Transcript {
   /** The conversation is no more. */
   erase(): void {
     this.gone = true;
+    forgetDrafts(this.page.dataset.conversation);
     this.page.replaceChildren(el("p", { class: "notice notice-bad", role: "alert" }, this.page.dataset.sayErased));
   }
 
@@ -76,10 +79,13 @@ export class Transcript {
     const waiting = this.list.querySelector<HTMLElement>("[data-pending]");
     const before = this.last;
     const after = waiting ? Math.min(Number(waiting.dataset.seq) - 1, before) : before;
-    const response = await fetch(`${this.base}/news?after=${after}`, { headers: { "HX-Request": "true" } });
+    const response = await fetch(`${this.base}/news?after=${after}`, {
+      headers: { "HX-Request": "true", ...unasked },
+    });
     if (response.status === 404) this.erase();
     if (response.status === 401) location.reload();
-    if (!response.ok) return false;
+    if (response.status === 404 || response.status === 401) return false;
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
     const part = parse(await response.text());
     const reached = Math.max(before, Number(part.querySelector<HTMLElement>("[data-last]")?.dataset.last ?? 0));
     this.page.dataset.last = String(reached);

@@ -1,5 +1,6 @@
 /** The desk: shows a turn, sends what is said of it, has the one after ready, takes keys. */
 
+import { el } from "../../chat/dom";
 import { get, headers, post, Refused } from "../http";
 import { showMoments } from "../moments";
 import { showNotice } from "../notices";
@@ -66,9 +67,12 @@ export class Desk {
 
   private prefetch(): void {
     const coming = this.fetchNext();
-    // Who waits for it hears of a failure; nobody may be waiting yet.
-    coming.catch(() => undefined);
     this.waiting.push(coming);
+    // Who waits for it hears of a failure; while nobody does, it is fetched again when wanted.
+    coming.catch(() => {
+      const at = this.waiting.indexOf(coming);
+      if (at >= 0) this.waiting.splice(at, 1);
+    });
   }
 
   private async fetchNext(): Promise<Card> {
@@ -90,15 +94,22 @@ export class Desk {
       this.show(await this.waiting.shift()!);
       if (this.card.item && this.waiting.length === 0) this.prefetch();
     } catch (error) {
-      this.complain(error);
+      this.showNoNext(error);
     } finally {
       this.busy = false;
     }
   }
 
+  /** What was said leaves the page all the same: whether it was kept is told by itself. */
+  private showNoNext(error: unknown): void {
+    const { noNext, tryAgain } = this.root.dataset;
+    const words = el("p", { class: "review-empty", tabindex: "-1" }, worded(noNext, error));
+    const button = el("button", { type: "button", class: "button", "data-do": "next" }, tryAgain);
+    this.show({ nodes: [el("div", { class: "card stack", role: "alert" }, words, button)], item: null });
+  }
+
   private complain(error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error);
-    showNotice((this.root.dataset.notSaved ?? "{why}").replace("{why}", why), "bad");
+    showNotice(worded(this.root.dataset.notSaved, error), "bad");
   }
 
   private tell(told: Told, words: string): void {
@@ -121,7 +132,7 @@ export class Desk {
         // What another has now, or nobody any more, is not ours to put right.
         if (error instanceof Refused && [404, 409].includes(error.status)) return;
         if (card !== this.card) {
-          this.waiting.unshift(Promise.resolve(this.card));
+          if (this.card.item) this.waiting.unshift(Promise.resolve(this.card));
           this.show(card);
         }
       }
@@ -139,9 +150,13 @@ export class Desk {
     }
     this.send(card, async () => {
       const told = await post<Told>(item.action, fields);
-      await item.proposeWording();
+      let unproposed: unknown;
+      await item.proposeWording().catch((error: unknown) => (unproposed = error));
       this.tell(told, this.root.dataset.saved ?? "");
-      if (this.single) location.assign(item.action.endsWith("/settle") ? `${ROOT}/agreement` : location.pathname);
+      if (unproposed) showNotice(worded(this.root.dataset.notProposed, unproposed), "bad");
+      if (!this.single) return;
+      const next = item.action.endsWith("/settle") ? `${ROOT}/agreement` : location.pathname;
+      location.assign(unproposed ? `${next}?notice=review.wording_not_proposed` : next);
     });
     if (!this.single) void this.advance();
   }
@@ -207,6 +222,7 @@ export class Desk {
       event.preventDefault();
       this.card.item?.openWriting();
     }
+    if (control?.dataset.do === "next" && !this.busy) void this.advance();
     if (control?.dataset.do === "close") this.card.item?.closeWriting();
   };
 
@@ -230,6 +246,12 @@ export class Desk {
     event.preventDefault();
     act();
   };
+}
+
+/** Words with what went wrong put in. */
+function worded(words: string | undefined, error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return (words ?? "{why}").replace("{why}", () => why);
 }
 
 function toggleKeys(): void {
