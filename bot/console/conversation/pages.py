@@ -8,7 +8,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from bot.console.conversation.entries import shown, trend
-from bot.console.conversation.looks import Looks
+from bot.console.looks import Looks
 from bot.console.visit import Visit
 from bot.errors import RequestError
 from bot.handoff import states

@@ -3,10 +3,10 @@
 from bot.console.answers.store import AnswerStore
 from bot.console.conversation.acts import ActParts, Acts
 from bot.console.conversation.canned import CannedPages
-from bot.console.conversation.looks import Looks
 from bot.console.conversation.offers import Offers
 from bot.console.conversation.pages import Pages, Shown
 from bot.console.conversation.reasons import Reasons
+from bot.console.looks import Looks
 from bot.console.routes import ACTING, EVERYONE, Handler, Route
 from bot.gateway import Gateway
 from bot.handoff.assignment import Assignment

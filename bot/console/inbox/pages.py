@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from bot.console.inbox.options import Options, OptionsCache
 from bot.console.inbox.places import read_place, write_place
 from bot.console.inbox.query import FIELDS, SEARCH, STEPS, Asked, read_query
+from bot.console.looks import Looks
 from bot.console.visit import Visit
 from bot.errors import RequestError
 from bot.gateway import Gateway
@@ -57,6 +58,7 @@ class InboxPages:
         self._journal = gateway.journal
         self._upset_first = gateway.settings.handoff_upset_first
         self._options = OptionsCache(gateway.journal)
+        self._looks = Looks()
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         """The list that the address asks for."""
@@ -70,6 +72,7 @@ class InboxPages:
             )
         else:
             shown = await self._list(visit, asked)
+        await self._record(visit, [row["id"] for row in shown.rows])
         for row in shown.rows:
             _draw_trend(visit, row)
         context: dict[str, Any] = {
@@ -89,6 +92,14 @@ class InboxPages:
             chips=_chips(visit, options, asked.chosen),
             tabs=await self._tabs(visit, asked.chosen),
         )
+
+    async def _record(self, visit: Visit, ids: list[str]) -> None:
+        """Whose last words were on the list, once in a while for each who looks."""
+        seen = [id_ for id_ in ids if self._looks.is_new(visit.agent.id, id_)]
+        if seen:
+            await self._journal.audit(
+                visit.agent.id, "inbox.read", "/inbox", {"conversations": seen}
+            )
 
     def _wanted(self, visit: Visit, asked: Asked) -> Wanted:
         name = "before" if visit.query.get("before") else "after"

@@ -43,6 +43,7 @@ class Alerts:
             }
 
         found = await self._gateway.journal.browse(query)
+        await self._record(visit, ("alerts.read", "/alerts"), found["opened"])
         return visit.page(
             "voice/alerts.html",
             **found,
@@ -65,7 +66,16 @@ class Alerts:
         row = await self._gateway.journal.browse(query)
         if row is None:
             raise _unknown()
+        await self._record(visit, ("alert.read", row["id"]), [row])
         return visit.page("voice/alert.html", alert=row)
+
+    async def _record(
+        self, visit: Visit, what: tuple[str, str], alerts: list[dict[str, Any]]
+    ) -> None:
+        """Whose words were shown as examples."""
+        shown = [one["conversation_id"] for alert in alerts for one in alert["examples"]]
+        detail = {"conversations": sorted(set(shown))}
+        await self._gateway.journal.audit(visit.agent.id, *what, detail)
 
     async def acknowledge(self, visit: Visit) -> web.StreamResponse:
         """Somebody looks after it."""

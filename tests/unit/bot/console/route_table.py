@@ -86,7 +86,7 @@ CONSOLE: dict[str, Cell] = {
     "GET /canned/{answer_id}": Cell(ACTING),
     "POST /canned/{answer_id}": Cell(ACTING),
     "POST /canned/{answer_id}/retire": Cell(ACTING),
-    # The inbox: the list is a look at nobody in particular; a search is for somebody.
+    # The inbox: a search is on record with its fields, a list (inbox.read) with whom it showed.
     "GET /inbox": Cell(EVERYONE, "inbox.search", query="?q=candle"),
     "POST /inbox/views": Cell(EVERYONE),
     "POST /inbox/views/{view_id}/remove": Cell(EVERYONE),

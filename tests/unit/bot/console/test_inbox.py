@@ -1,8 +1,10 @@
 """The inbox's page: its list, filters, views and marks."""
 
 import re
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
 from bot.console.inbox.pages import PAGE
 from bot.log import inbox, tables
@@ -134,21 +136,42 @@ async def test_a_search_finds_words_of_customer_and_bot_and_is_on_record(
     assert await rows(ada, "?q=teapot&emotion=happy") == []
     assert await rows(ada, "?q=teapot+退款") == []
 
-    def audited(connection: object) -> list[tuple[str, object]]:
-        from sqlalchemy import select
-
-        from bot.log import tables
-
-        found = connection.execute(  # type: ignore[attr-defined]
-            select(tables.audit.c.target, tables.audit.c.detail).where(
-                tables.audit.c.action == "inbox.search"
-            )
-        )
-        return [tuple(row) for row in found]
-
-    records = await running.gateway.journal.read(audited)
+    records = await audited(running, "inbox.search")
     assert len(records) == 6
     assert records[3] == ("/inbox", {"fields": ["emotion", "q"]})
+
+
+async def test_whose_words_the_list_showed_is_on_record_once_for_each_who_looks(
+    running: Running,
+) -> None:
+    first = await running.converse()
+    await first.say("m1", "hello")
+    ada = await sign_in(running)
+    await ada.text("/inbox")
+    await ada.text("/inbox?channel=api")
+    second = await running.converse()
+    await second.say("m1", "good day")
+    await ada.text("/inbox")
+    ben = await sign_in(running, "Ben")
+    await ben.text("/inbox")
+    shown = [detail["conversations"] for _, detail in await audited(running, "inbox.read")]
+    assert shown[:2] == [[first.id], [second.id]]
+    assert {frozenset(one) for one in shown[2:]} == {frozenset({first.id, second.id})}
+
+
+async def audited(running: Running, action: str) -> list[tuple[str, Any]]:
+    """Target and detail of the audit rows of an action, the oldest first."""
+
+    def read(connection: Connection) -> list[tuple[str, Any]]:
+        audit = tables.audit
+        found = connection.execute(
+            select(audit.c.target, audit.c.detail)
+            .where(audit.c.action == action)
+            .order_by(audit.c.id)
+        )
+        return [(row.target, row.detail) for row in found]
+
+    return await running.gateway.journal.read(read)
 
 
 async def test_the_list_alone_is_for_htmx(running: Running) -> None:
