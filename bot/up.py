@@ -174,10 +174,13 @@ def prepare(settings: Settings, *, without_widget: bool = False) -> None:
 
     `without_widget`: what keeps the widget from being built is told and does not stop the rest.
     """
-    from bot.log.database import upgrade
+    from bot.log.database import schema_version, upgrade
     from bot.web import build
 
-    click.echo("bringing the database up to date", err=True)
+    stands, newest = schema_version(settings.database_url)
+    if stands not in (None, newest):
+        # With a large log this takes its time.
+        click.echo(f"bringing the database from {stands} to {newest}", err=True)
     upgrade(settings.database_url)
     if not build.is_built():
         click.echo("building the chat widget (the first time, its packages are fetched)", err=True)
