@@ -1,7 +1,6 @@
 """The console as a whole: its areas, and what each request passes before a handler sees it."""
 
 import hmac
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -26,8 +25,6 @@ from bot.console.words import Words, choose_locale
 from bot.errors import RequestError
 from bot.gateway import Gateway
 from bot.web.pages import Assets
-
-logger = logging.getLogger(__name__)
 
 Area = Callable[[Gateway], Sequence[Route]]
 # An area of the console is one import and one entry here.

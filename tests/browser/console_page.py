@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
+import requests
 from playwright.sync_api import Browser, Page
 
 from bot.bench.system import PrivateSystem
@@ -62,6 +64,17 @@ def employ(system: PrivateSystem, name: str, role: str) -> str:
     added = json.loads(kefu(system, "agent", "add", name, "--role", role, "--json"))
     kefu(system, "agent", "password", name, stdin=PASSWORD + "\n")
     return str(added["token"])
+
+
+def ask(system: PrivateSystem, question: str) -> str:
+    """What a new customer is told by the real bot."""
+    answer = requests.post(
+        f"{system.url}/webhooks/rest/webhook",
+        json={"sender": f"customer-{time.time_ns()}", "message": question},
+        timeout=60,
+    )
+    assert answer.status_code == 200
+    return " ".join(part.get("text") or "" for part in answer.json())
 
 
 class Console:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import create_engine, text
 
 from bot.bench.system import PrivateSystem, private_system
 from nlu.bundle import BundleStore
-from tests.browser.console_page import NARROW, Console, employ
+from tests.browser.console_page import NARROW, Console, ask, employ
 
 QUESTION = "How do I delete my account?"
 SECONDS = 1_000  # Playwright counts in milliseconds
@@ -76,17 +75,6 @@ def sign_in(browser: Browser, own_system: PrivateSystem) -> Iterator[Callable[..
     yield open_as
     for console in opened:
         console.close()
-
-
-def ask(system: PrivateSystem, question: str) -> str:
-    """What a new customer is told by the real bot."""
-    answer = requests.post(
-        f"{system.url}/webhooks/rest/webhook",
-        json={"sender": f"customer-{time.time_ns()}", "message": question},
-        timeout=30,
-    )
-    assert answer.status_code == 200
-    return " ".join(part.get("text") or "" for part in answer.json())
 
 
 def until(holds: Callable[[], bool], seconds: float) -> float:
