@@ -256,6 +256,79 @@ class Settings(ActionSettings, NluSettings):
     alert_webhook_secret: SecretStr | None = Field(
         None, description="Key that signs what it is told, at least 32 characters."
     )
+    learn_every: str = Field(
+        "7d",
+        description="How often the learning loop runs by itself: a number with `h`, `d` or `w`, "
+        "such as `12h` or `7d`; `off`: only when it is asked for (`kefu learn --once`).",
+    )
+    learn_release: Literal["person", "canary", "everyone"] = Field(
+        "person",
+        description="What happens to a version that the proof finds better: it waits for a "
+        "`person`, answers a share of the conversations first (`canary`), or `everyone` at once.",
+    )
+    learn_from: Literal["champion", "scratch"] = Field(
+        "champion",
+        description="Where a training of the loop begins: at the weights of the `champion`, with "
+        "old examples rehearsed, or from `scratch` at the base encoder.",
+    )
+    learn_test_share: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the corrected turns that is never trained on, to test with.",
+    )
+    learn_pseudo_confidence: float = Field(
+        0.95,
+        ge=0.5,
+        le=1,
+        description="Confidence from which a turn that nobody corrected teaches what the model "
+        "thought of it.",
+    )
+    learn_pseudo_share: float = Field(
+        1.0,
+        ge=0,
+        le=5,
+        description="Most turns that nobody corrected, for each one that somebody did; 0: none.",
+    )
+    learn_per_customer: int = Field(
+        20, gt=0, description="Most turns of one customer in a version of the training data."
+    )
+    learn_per_source: int = Field(
+        200_000,
+        gt=0,
+        description="Most turns of one kind (corrected, rated, clicked and so on) in a version of "
+        "the training data; the newest are kept.",
+    )
+    learn_protected: dict[str, float] = Field(
+        {},
+        description="Intents that must not get worse, with the least recall of each (JSON "
+        'mapping), such as `{"cancel_order": 0.9}`; nothing unapproved that would change them is '
+        "learned.",
+    )
+    learn_alpha: float = Field(
+        0.05,
+        gt=0,
+        le=0.5,
+        description="How often, at most, a version that is no better may pass the proof by chance.",
+    )
+    learn_shadow_turns: int = Field(
+        10_000,
+        ge=0,
+        description="Last messages that a new version is tried on beside the one that answers.",
+    )
+    learn_canary_share: float = Field(
+        0.1, gt=0, le=0.5, description="Share of the conversations that a canary answers."
+    )
+    learn_canary_h: float = Field(
+        24.0, gt=0, description="Hours that a canary answers before it is for everyone."
+    )
+    learn_canary_conversations: int = Field(
+        200, gt=0, description="Conversations that a canary must have answered before that."
+    )
+    learn_drift: bool = Field(
+        True,
+        description="Whether the drift watch may call for a run of the learning loop early.",
+    )
     apology: str = Field(
         "Sorry, something went wrong on our side. Please write again in a few minutes.",
         description="What the customer reads when a turn could not be done.",

@@ -4,7 +4,15 @@ from bot.log.tables.base import metadata
 from bot.log.tables.conversation_page import canned_answer, note
 from bot.log.tables.conversations import annotation, conversation, feedback, file, message, turn
 from bot.log.tables.inbox import inbox_read, inbox_view, search_doc, turn_kind
-from bot.log.tables.learning import training_run
+from bot.log.tables.learning import (
+    dataset_version,
+    drift_check,
+    held_back,
+    promotion,
+    training_run,
+    unknown_cluster,
+    unknown_member,
+)
 from bot.log.tables.people import agent, audit, session
 from bot.log.tables.privacy import (
     erasure_request,
@@ -44,11 +52,14 @@ __all__ = [
     "canned_answer",
     "channel_cursor",
     "conversation",
+    "dataset_version",
+    "drift_check",
     "erasure_request",
     "export_record",
     "feedback",
     "file",
     "handoff",
+    "held_back",
     "inbox_read",
     "inbox_view",
     "message",
@@ -57,6 +68,7 @@ __all__ = [
     "nonce",
     "note",
     "outbox",
+    "promotion",
     "qa_proposal",
     "retention_rule",
     "retention_run",
@@ -69,6 +81,8 @@ __all__ = [
     "training_run",
     "turn",
     "turn_kind",
+    "unknown_cluster",
+    "unknown_member",
     "voice_change",
     "voice_day",
     "voice_state",
