@@ -26,6 +26,8 @@ class Row:
     intent: int
     emotion: int
     tags: tuple[int, ...] | None  # one for each token
+    weight: float = 1.0
+    rehearsed: bool = False  # known to the model that training goes on from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Batch:
     ids: Tensor  # (batch, tokens)
     mask: Tensor  # (batch, tokens)
     targets: dict[str, Tensor]  # intent, emotion: (batch,), tags: (batch, tokens)
+    weights: Tensor  # (batch,)
+    rehearsed: Tensor  # (batch,), whether a teacher has a word in it
 
 
 def make_rows(examples: Sequence[Example], labels: Labels, tokenizer: TextTokenizer) -> list[Row]:
@@ -58,6 +62,7 @@ def make_rows(examples: Sequence[Example], labels: Labels, tokenizer: TextTokeni
                 intent=intents.get(example.intent or "", IGNORED),
                 emotion=emotions.get(example.emotion or "", IGNORED),
                 tags=numbers,
+                weight=example.weight,
             )
         )
     return rows
@@ -92,4 +97,6 @@ def make_batch(rows: Sequence[Row]) -> Batch:
             "emotion": torch.tensor([row.emotion for row in rows]),
             "tags": tags,
         },
+        weights=torch.tensor([row.weight for row in rows]),
+        rehearsed=torch.tensor([row.rehearsed for row in rows]),
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 from nlu.bundle import Bundle, Manifest, file_sha256, seal, unfinished, write_json
 from nlu.calibration import Calibration, Floats
+from nlu.continuing import continued_labels
 from nlu.decoding import tag_transitions
 from nlu.encoder import quiet_libraries, save_model, save_tokenizer
 from nlu.errors import TrainingFailed
 from nlu.evaluation import meanings, score
-from nlu.examples import TrainingData
+from nlu.examples import Example, TrainingData
 from nlu.export import export_classifier, export_embedder, save_embedder
 from nlu.fitting import calibrate
 from nlu.labels import labels_of
@@ -22,10 +23,11 @@ from nlu.onnx_engine import OnnxEngine
 from nlu.progress import Progress
 from nlu.quantising import quantise_graphs
 from nlu.recipe import Recipe
+from nlu.seen import read_seen, told_apart, write_seen
 from nlu.spans import to_tags
-from nlu.split import stratified_split
+from nlu.split import stable_split
 from nlu.tokens import TextTokenizer
-from nlu.training import Task, train
+from nlu.training import Champion, Surroundings, Task, train
 
 # Without a validation split this many training texts stand in where texts are needed.
 _STAND_IN = 256
@@ -41,6 +43,10 @@ class Order:
     recipe: Recipe
     parent: str | None
     now: datetime
+    # The bundle whose weights training goes on from; None: it begins at the base encoder.
+    champion: Bundle | None = None
+    checkpoints: Path | None = None
+    board: Path | None = None
 
 
 def new_version(data: TrainingData, now: datetime) -> str:
@@ -57,27 +63,50 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     quiet_libraries()
     recipe = order.recipe
-    train_set, held_out = stratified_split(data.examples, recipe.validation_share, recipe.seed)
+    train_set, held_out = stable_split(data.examples, recipe.validation_share, recipe.seed)
     train_set += data.without([example.text for example in held_out]).support
+    champion, known = order.champion, list[Example]()
     labels = labels_of(train_set)
+    if champion is not None:
+        labels = continued_labels(champion.labels, labels)
+        train_set, known = told_apart(train_set, read_seen(champion.folder))
+        if not train_set:
+            raise TrainingFailed(f"the data hold nothing that is new to {champion.version}")
     if not labels.heads:
         raise TrainingFailed("the data need at least two intents, two emotions or an entity")
     with unfinished(order.target) as folder:
         save_tokenizer(order.base_model, folder / "tokenizer.json")
         tokenizer = TextTokenizer(folder / "tokenizer.json", recipe.max_tokens)
         progress.say(
-            f"training {', '.join(labels.heads)} on {len(train_set)} texts, "
+            f"training {', '.join(labels.heads)} on {len(train_set)} texts, {len(known)} known, "
             f"{len(held_out)} held out, on {order.device}"
         )
-        task = Task(labels=labels, train=train_set, held_out=held_out, tokenizer=tokenizer)
-        trained = train(task, recipe, order.base_model, order.device, progress)
+        task = Task(
+            labels=labels,
+            train=train_set,
+            known=known,
+            held_out=held_out,
+            tokenizer=tokenizer,
+            champion=None
+            if champion is None
+            else Champion(folder=champion.folder, labels=champion.labels),
+        )
+        around = Surroundings(
+            base_model=order.base_model,
+            device=order.device,
+            progress=progress,
+            checkpoints=order.checkpoints,
+            board=order.board,
+        )
+        trained = train(task, recipe, around)
         progress.say("exporting for the CPU and quantising to int8")
         save_model(trained.model, folder)
         export_classifier(trained.model, folder)
         dim = save_embedder(order.base_model, folder)
         export_embedder(folder)
-        write_lexical(folder, train_set, labels)
-        matchers = _write_matchers(folder, replace(data, examples=tuple(train_set)))
+        write_lexical(folder, task.examples, labels)
+        write_seen(folder, task.examples)
+        matchers = _write_matchers(folder, replace(data, examples=tuple(task.examples)))
         bundle = Bundle(
             folder=folder,
             manifest=_manifest(data, order, folder, dim),
@@ -86,7 +115,7 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
             transitions=_write_transitions(task, folder),
             matchers=matchers,
         )
-        sample = held_out or train_set[:_STAND_IN]
+        sample = held_out or task.examples[-_STAND_IN:]
         precision = quantise_graphs(bundle, tokenizer, sample)
         engine = OnnxEngine(folder, mode=precision["mode"])
         bundle = replace(
@@ -100,7 +129,11 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
             "calibration": asdict(bundle.calibration),
             "best_epoch": trained.best_epoch,
             "history": trained.history,
-            "examples": {"train": len(train_set), "held_out": len(held_out)},
+            "examples": {
+                "train": len(task.examples),
+                "new": len(task.train),
+                "held_out": len(held_out),
+            },
             "recipe": asdict(recipe),
         }
         write_json(folder, "labels.json", asdict(labels))
@@ -133,7 +166,7 @@ def _write_transitions(task: Task, folder: Path) -> Floats:
     number = {tag: position for position, tag in enumerate(task.labels.tags)}
     sequences = [
         [number[tag] for tag in to_tags(task.tokenizer.encode(example.text).words, example.spans)]
-        for example in task.train
+        for example in task.examples
         if number and example.spans is not None
     ]
     transitions = tag_transitions(sequences, len(number))

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
-from nlu.bundle import BundleStore, open_bundle
+from nlu.bundle import Bundle, BundleStore, open_bundle
 from nlu.describing import describe
 from nlu.errors import DataError, NluError
 from nlu.examples import Example, TrainingData
+from nlu.learned import read_learned
 from nlu.qa_yaml import read_qa_wordings
 from nlu.rasa_yaml import read_rasa_nlu
 from nlu.settings import NluSettings
@@ -49,6 +50,16 @@ def plain_errors(command: Command) -> Command:
     type=_FilePath,
     help="Folder: nlu.yml, emotion.csv; they win over the data. Whose turns they are is not noted.",
 )
+@click.option(
+    "--dataset",
+    type=_FilePath,
+    help="Folder of a version of what the log taught (`kefu data list`); it wins over the data.",
+)
+@click.option(
+    "--continue-from",
+    metavar="VERSION",
+    help="Go on from the weights of VERSION (or `current`) and rehearse what it knows.",
+)
 @click.option("--text", default="text", show_default=True, help="Column of the texts.")
 @click.option("--label", default="intent", show_default=True, help="Column of the intents.")
 @click.option("--out", type=_FilePath, help="Folder for this one bundle; default: a new version.")
@@ -58,6 +69,13 @@ def plain_errors(command: Command) -> Command:
 @click.option("--seed", type=int, help="Seed of split, order and heads.")
 @click.option("--base-model", help="Encoder to start from; default: KEFU_BASE_MODEL.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), help="Where to train.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all.")
+@click.option(
+    "--checkpoints",
+    type=_FilePath,
+    help="Folder that keeps each epoch: the same command goes on from it after a kill.",
+)
+@click.option("--board", type=_FilePath, help="Folder for TensorBoard's curves.")
 @click.option("--no-activate", is_flag=True, help="Do not serve it; `kefu models activate` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @plain_errors
@@ -71,21 +89,32 @@ def train(**options: Any) -> None:
     from nlu.progress import Progress
     from nlu.recipe import Recipe
 
+    if options["threads"] is not None:
+        import torch
+
+        torch.set_num_threads(options["threads"])
     store = BundleStore(settings.models_dir)
     now = datetime.now(UTC)
     out: Path | None = options["out"]
+    champion = _champion(options["continue_from"], store)
     chosen = {
         name: options[name]
         for name in ("epochs", "batch_size", "lr", "seed")
         if options[name] is not None
     }
+    recipe = Recipe() if champion is None else Recipe().continuing()
     order = Order(
         target=out or store.root / new_version(data, now),
-        base_model=options["base_model"] or settings.base_model,
+        base_model=champion.manifest.base_model
+        if champion is not None
+        else options["base_model"] or settings.base_model,
         device=choose_device(options["device"] or settings.device),
-        recipe=replace(Recipe(), **chosen),
-        parent=None if out else store.current(),
+        recipe=replace(recipe, **chosen),
+        parent=champion.version if champion is not None else None if out else store.current(),
         now=now,
+        champion=champion,
+        checkpoints=options["checkpoints"],
+        board=options["board"],
     )
     report = build(data, order, Progress())
     if out is None and not options["no_activate"]:
@@ -197,6 +226,8 @@ def _training_data(options: dict[str, Any], settings: NluSettings) -> TrainingDa
             data = data.merged(_of(read_emotion_table(folder / "emotion.csv")))
         data = data.merged(TrainingData(support=tuple(read_qa_wordings(folder / "qa"))))
         data = _corrected(data, options)
+        if options["dataset"] is not None:
+            data = data.relabelled(TrainingData(examples=read_learned(options["dataset"])))
         # The answers may hold a wording that somebody also put into the test split.
         data = data.without([example.text for example in _held_out(folder / "test", options)])
     if options["intents"] is not None:
@@ -208,16 +239,24 @@ def _training_data(options: dict[str, Any], settings: NluSettings) -> TrainingDa
     return data
 
 
+def _champion(version: str | None, store: BundleStore) -> Bundle | None:
+    """The bundle to go on from."""
+    if version is None:
+        return None
+    if version == "current":
+        return open_bundle(_bundle_folder(None, store))
+    return open_bundle(store.folder(version))
+
+
 def _corrected(data: TrainingData, options: dict[str, Any]) -> TrainingData:
     """The data with the corrections in the place of what they correct."""
     folder: Path | None = options["corrections"]
     if folder is None:
         return data
-    for file, label in (("nlu.yml", "intent"), ("emotion.csv", "emotion")):
-        if (folder / file).is_file():
-            path = folder / file
-            right = read_rasa_nlu(path) if label == "intent" else _of(read_emotion_table(path))
-            data = data.relabelled(right, label)
+    if (folder / "nlu.yml").is_file():
+        data = data.relabelled(read_rasa_nlu(folder / "nlu.yml"))
+    if (folder / "emotion.csv").is_file():
+        data = data.relabelled(_of(read_emotion_table(folder / "emotion.csv")))
     return data
 
 

@@ -32,6 +32,12 @@ class JointModel(nn.Module):
             {head: nn.Linear(dim, len(labels.of(head))) for head in labels.heads}  # type: ignore[arg-type]
         )
 
+    def head(self, name: str) -> nn.Linear:
+        """The layer of one head."""
+        layer = self.heads[name]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """Logits in the order of `labels.heads`; ids and mask are (batch, tokens).
 

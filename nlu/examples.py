@@ -33,6 +33,7 @@ class Example:
     intent: str | None = None
     emotion: str | None = None
     spans: tuple[EntitySpan, ...] | None = None  # None: not annotated, (): none in the text
+    weight: float = 1.0  # of its loss: less for labels that nobody has looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +56,24 @@ class TrainingData:
             regexes=_joined(self.regexes, other.regexes),
         )
 
-    def relabelled(self, right: "TrainingData", label: str) -> "TrainingData":
-        """This data merged with the other's, whose examples replace those that label (`intent` or
-        `emotion`) the same texts, whatever their case.
+    def relabelled(self, right: "TrainingData") -> "TrainingData":
+        """This data merged with the other's, whose word on a text's intent or emotion replaces
+        what this data says of it, whatever the text's case.
         """
-        known = {example.text.lower().strip() for example in right.examples}
+        said = {
+            label: {
+                example.text.lower().strip()
+                for example in right.examples
+                if getattr(example, label) is not None
+            }
+            for label in ("intent", "emotion")
+        }
 
         def is_kept(example: Example) -> bool:
-            return getattr(example, label) is None or example.text.lower().strip() not in known
+            return not any(
+                getattr(example, label) is not None and example.text.lower().strip() in texts
+                for label, texts in said.items()
+            )
 
         kept = replace(
             self,

@@ -9,6 +9,7 @@ from torch.nn import functional
 from nlu.batches import IGNORED, Row, make_batch
 from nlu.device import autocast
 from nlu.encoder import JointModel, mean_pool
+from nlu.labels import Labels
 from nlu.tokens import token_batches
 
 _BATCH_TOKENS = 4096
@@ -16,18 +17,26 @@ _BATCH_TOKENS = 4096
 _SCALE = 20.0
 
 
-def start_heads(model: JointModel, rows: Sequence[Row], device: str) -> None:
+def start_heads(
+    model: JointModel, rows: Sequence[Row], device: str, *, learned: Labels | None = None
+) -> None:
     """Sets the intent and emotion weights to the mean embedding of each label's texts.
 
     The base encoder puts like texts together already, so that from the first step the gradients
     move it in a sensible direction and less of what it knows is lost. After three epochs on the
     example business 0.869 of the held-out intents were right, and 0.858 from noise.
+
+    Labels that are `learned` stay as they are, and the new ones get weights as large as theirs.
     """
+    learned = learned or Labels()
+    heads = [
+        head for head in ("intent", "emotion") if len(model.labels.of(head)) > len(learned.of(head))
+    ]
+    if not heads:
+        return
     embeddings = _embeddings(model, rows, device)  # (rows, dim)
     typical = embeddings.norm(dim=1).mean()
-    for head in ("intent", "emotion"):
-        if head not in model.heads:
-            continue
+    for head in heads:
         labels = torch.tensor([getattr(row, head) for row in rows])
         known = labels != IGNORED
         texts = functional.normalize(embeddings[known], dim=1)
@@ -36,10 +45,11 @@ def start_heads(model: JointModel, rows: Sequence[Row], device: str) -> None:
         counts = torch.bincount(labels[known], minlength=len(sums)).clamp(min=1)
         centroids = sums / counts[:, None]
         directions = functional.normalize(centroids - centroids.mean(dim=0), dim=1)
-        layer = model.heads[head]
+        layer, first = model.head(head), len(learned.of(head))
         with torch.no_grad():
-            layer.weight.copy_(directions * _SCALE / typical)  # type: ignore[operator]
-            layer.bias.zero_()  # type: ignore[operator]
+            size = layer.weight[:first].norm(dim=1).mean() if first else _SCALE / typical
+            layer.weight[first:] = directions[first:] * size
+            layer.bias[first:] = 0.0
 
 
 def _embeddings(model: JointModel, rows: Sequence[Row], device: str) -> Tensor:

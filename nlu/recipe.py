@@ -1,6 +1,6 @@
 """How a model is trained: the figures of a run, each with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +29,16 @@ class Recipe:
     max_tokens: int = 128
     seed: int = 7
     clip_norm: float = 1.0
+    # The rest is for a training that goes on from a trained model.
+    # Examples that the model knows, rehearsed each epoch for each new one, so that what it knows
+    # is not lost; and at least so many, for a handful of new ones moves weights as far as many.
+    replay: float = 2.0
+    replay_least: int = 1000
+    # Of the loss of a rehearsed example, the part that holds it to what the model thought before.
+    distil: float = 0.5
+    # Softens both sides of it, so that what is between the labels counts too.
+    distil_temperature: float = 2.0
+
+    def continuing(self) -> "Recipe":
+        """This recipe for a model that is trained already: short and careful."""
+        return replace(self, epochs=3, lr=5e-5, head_lr=5e-4)

@@ -1,37 +1,46 @@
-"""Stratified validation splits."""
+"""Validation splits that stay what they are while the data grow."""
 
-import random
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 
 from nlu.examples import Example
 
-# Below this many examples of a label none can be spared for validation.
-_FEWEST = 4
 
-
-def stratified_split(
+def stable_split(
     examples: Sequence[Example], share: float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """(train, validation): `share` of each label's examples is held out.
+    """(train, validation): about `share` of the examples is held out.
 
-    Examples with the same text stay on one side, so that validation never repeats training.
+    Each text draws its own lot, whatever else is in the data: what one training learned is never
+    held out in a later one, which may begin with the weights of the first. Examples with the same
+    text stay on one side, and of each label at least one text is trained on.
     """
-    rng = random.Random(seed)
-    groups: dict[tuple[str, str], dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
-    sides: dict[str, str] = {}
+    lots = {text: _lot(text, seed) for text in map(_plain, examples)}
+    # The text of each label that is the last to be held out.
+    largest: dict[tuple[str, str], float] = defaultdict(float)
     for example in examples:
-        label = ("intent", example.intent) if example.intent else ("emotion", example.emotion or "")
-        groups[label][example.text.lower().strip()].append(example)
-    train: list[Example] = []
-    held_out: list[Example] = []
-    for label in sorted(groups):
-        texts = sorted(groups[label])
-        rng.shuffle(texts)
-        count = round(len(texts) * share) if len(texts) >= _FEWEST else 0
-        if len(texts) >= _FEWEST:
-            count = max(count, 1)
-        for position, text in enumerate(texts):
-            side = sides.setdefault(text, "held out" if position < count else "train")
-            (held_out if side == "held out" else train).extend(groups[label][text])
+        label = _label(example)
+        largest[label] = max(largest[label], lots[_plain(example)])
+    kept = {
+        _plain(example)
+        for example in examples
+        if lots[_plain(example)] >= min(share, largest[_label(example)])
+    }
+    train = [example for example in examples if _plain(example) in kept]
+    held_out = [example for example in examples if _plain(example) not in kept]
     return train, held_out
+
+
+def _plain(example: Example) -> str:
+    return example.text.lower().strip()
+
+
+def _label(example: Example) -> tuple[str, str]:
+    return ("intent", example.intent) if example.intent else ("emotion", example.emotion or "")
+
+
+def _lot(text: str, seed: int) -> float:
+    """A number from 0 to 1 that is chance, and the same each time it is asked for."""
+    digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

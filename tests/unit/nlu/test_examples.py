@@ -35,5 +35,5 @@ def test_a_right_label_takes_the_place_of_the_wrong_one_and_of_nothing_else() ->
         )
     )
     right = TrainingData(examples=(Example(text="HELLO", intent="b"),))
-    found = {(e.text, e.intent, e.emotion) for e in both.relabelled(right, "intent").examples}
+    found = {(e.text, e.intent, e.emotion) for e in both.relabelled(right).examples}
     assert found == {("hello", None, "happy"), ("bye", "a", None), ("HELLO", "b", None)}

@@ -1,0 +1,58 @@
+"""Reads a version of the training data that the log taught: a line of JSON for each row."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nlu.errors import DataError
+from nlu.examples import EntitySpan, Example
+
+FILE = "rows.jsonl"
+
+
+def read_learned(folder: Path) -> tuple[Example, ...]:
+    """The rows of a version's folder that are for training, each once.
+
+    Raises DataError that names the line which is none.
+    """
+    return tuple(dict.fromkeys(_examples(folder)))
+
+
+def _examples(folder: Path) -> Iterator[Example]:
+    path = folder / FILE
+    if not path.is_file():
+        raise DataError(f"no {FILE}: this is no version of the training data", path=folder)
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                example = _example(row)
+            except (ValueError, TypeError, KeyError) as error:
+                raise DataError(f"not a row ({error})", path=path, line=number) from None
+            if example is not None:
+                yield example
+
+
+def _example(row: dict[str, Any]) -> Example | None:
+    if row["split"] != "train":
+        return None
+    entities = row["entities"]
+    return Example(
+        text=row["text"],
+        intent=row["intent"],
+        emotion=row["emotion"],
+        spans=None if entities is None else tuple(map(_span, entities)),
+        weight=float(row["weight"]),
+    )
+
+
+def _span(entity: dict[str, Any]) -> EntitySpan:
+    return EntitySpan(
+        start=entity["start"],
+        end=entity["end"],
+        entity=entity["entity"],
+        value=entity.get("value"),
+        role=entity.get("role"),
+        group=entity.get("group"),
+    )
