@@ -272,10 +272,11 @@ class Settings(ActionSettings, NluSettings):
         "old examples rehearsed, or from `scratch` at the base encoder.",
     )
     learn_test_share: float = Field(
-        0.1,
+        1.0,
         ge=0,
-        le=0.5,
-        description="Share of the corrected turns that is never trained on, to test with.",
+        le=1,
+        description="Share of the corrected turns that were drawn by lot (a tenth of what the "
+        "review queue shows) that is never trained on, to test with.",
     )
     learn_pseudo_confidence: float = Field(
         0.95,
@@ -329,6 +330,7 @@ class Settings(ActionSettings, NluSettings):
         True,
         description="Whether the drift watch may call for a run of the learning loop early.",
     )
+    learn_port: int = Field(5057, description="Port on which the learning loop says that it is up.")
     apology: str = Field(
         "Sorry, something went wrong on our side. Please write again in a few minutes.",
         description="What the customer reads when a turn could not be done.",

@@ -107,26 +107,31 @@ class Batcher:
         return list(await asyncio.gather(*(job.future for job in jobs)))
 
     def _serve(self) -> None:
-        while True:
-            with self._ready:
-                while not self._jobs and not self._stopping:
-                    self._ready.wait()
-                if not self._jobs:
-                    return
-                jobs = list(self._jobs)
-                self._jobs.clear()
-            groups: dict[tuple[str, int], list[_Job]] = {}
-            for job in jobs:
-                if not job.future.cancelled():
-                    groups.setdefault((job.work.name, id(job.model)), []).append(job)
-            for group in groups.values():
-                lengths = [len(job.query.encoded.ids) for job in group]
-                for chunk in token_batches(
-                    lengths, max_tokens=self._batch_tokens, max_rows=_MOST_ROWS
-                ):
-                    self._run([group[index] for index in chunk])
-            with self._ready:
-                self.waiting_tokens -= sum(len(job.query.encoded.ids) for job in jobs)
+        # No job is kept in a variable here: it would keep its model in memory until the next one.
+        while self._has_work():
+            self._work_off()
+
+    def _has_work(self) -> bool:
+        """Waits for work; False when there is none and none will come."""
+        with self._ready:
+            while not self._jobs and not self._stopping:
+                self._ready.wait()
+            return bool(self._jobs)
+
+    def _work_off(self) -> None:
+        with self._ready:
+            jobs = list(self._jobs)
+            self._jobs.clear()
+        groups: dict[tuple[str, int], list[_Job]] = {}
+        for job in jobs:
+            if not job.future.cancelled():
+                groups.setdefault((job.work.name, id(job.model)), []).append(job)
+        for group in groups.values():
+            lengths = [len(job.query.encoded.ids) for job in group]
+            for chunk in token_batches(lengths, max_tokens=self._batch_tokens, max_rows=_MOST_ROWS):
+                self._run([group[index] for index in chunk])
+        with self._ready:
+            self.waiting_tokens -= sum(len(job.query.encoded.ids) for job in jobs)
 
     def _run(self, jobs: list[_Job]) -> None:
         first = jobs[0]

@@ -6,6 +6,7 @@ from typing import Any
 from nlu.errors import BadRequest
 
 MOST_TEXTS = 512
+MOST_NAME_CHARS = 300
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
@@ -42,6 +43,16 @@ def read_flag(body: dict[str, Any], name: str) -> bool:
     value = body.get(name, False)
     if not isinstance(value, bool):
         raise BadRequest(name, "must be true or false")
+    return value
+
+
+def read_name(body: dict[str, Any], name: str) -> str | None:
+    """An optional name: of a conversation, of a version."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_NAME_CHARS:
+        raise BadRequest(name, f"must be a text of 1 to {MOST_NAME_CHARS} characters")
     return value
 
 

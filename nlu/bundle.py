@@ -1,10 +1,14 @@
-"""Model bundles on disk: a folder a version, a manifest with checksums, a `current` pointer."""
+"""Model bundles on disk: a folder a version, a manifest with checksums, a `current` pointer.
+
+Beside the pointer there may be a file `trial`: a second version, for a share of the conversations.
+"""
 
 import hashlib
 import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,13 +18,17 @@ from typing import Any
 import numpy as np
 
 from nlu.calibration import Calibration, Floats
-from nlu.errors import BundleError, UnknownVersion
+from nlu.errors import BadTrial, BundleError, UnknownVersion
 from nlu.labels import Labels
 from nlu.matchers import Matchers
+from nlu.trial import Trial, read_trial
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 POINTER = "current"
+TRIAL = "trial"
+# By version: which one served before it.
+REPLACED = "replaced"
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -64,14 +72,9 @@ def open_bundle(folder: Path) -> Bundle:
     Raises BundleError naming the file that is missing or changed.
     """
     manifest = read_manifest(folder)
+    check_sizes(folder, manifest)
     for name, expected in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(folder, f"{name} is missing; train again or restore it")
-        size = path.stat().st_size
-        if size != expected["bytes"]:
-            raise BundleError(folder, f"{name} has {size} bytes, not {expected['bytes']}")
-        if file_sha256(path) != expected["sha256"]:
+        if file_sha256(folder / name) != expected["sha256"]:
             raise BundleError(folder, f"{name} was changed: its sha256 is not the manifest's")
     labels = _read_json(folder, "labels.json")
     transitions = _read_json(folder, "transitions.json")["tags"]
@@ -84,6 +87,17 @@ def open_bundle(folder: Path) -> Bundle:
         transitions=np.array(transitions, dtype=np.float32),
         matchers=Matchers(**matchers),
     )
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Whether all files are there, as long as they must be; raises BundleError."""
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(folder, f"{name} is missing; train again or restore it")
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            raise BundleError(folder, f"{name} has {size} bytes, not {expected['bytes']}")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -170,21 +184,69 @@ class BundleStore:
         except FileNotFoundError:
             return None
 
-    def activate(self, version: str) -> None:
-        """Points `current` at a version, atomically and on disk when this returns."""
+    def activate(self, version: str, *, back: bool = False) -> None:
+        """Points `current` at a version, atomically and on disk when this returns.
+
+        A trial ends with it: it was up against the version that served so far. Which one that was
+        is kept for `previous`, unless this goes `back`: what is left then is not to come again.
+        """
         self.folder(version)
-        temporary = self.root / f".{POINTER}.{os.getpid()}.tmp"
-        temporary.write_text(version + "\n", "utf-8")
-        _sync(temporary)
-        temporary.replace(self.root / POINTER)
+        current = self.current()
+        if not back and current is not None and current != version:
+            known = {*self.versions(), current}
+            replaced = {new: old for new, old in self._replaced().items() if new in known}
+            self._replace(REPLACED, json.dumps(replaced | {version: current}) + "\n")
+        self._replace(POINTER, version + "\n")
+        self.end_trial()
+
+    def roll_back(self) -> str:
+        """Points `current` at the version before it, in a hurry; the version.
+
+        Its files must be there in full; what is in them the service checks before it serves it.
+        """
+        version = self.previous()
+        folder = self.folder(version)
+        check_sizes(folder, read_manifest(folder))
+        self.activate(version, back=True)
+        return version
+
+    def replaced(self, version: str) -> str | None:
+        """The version that served before this one took its place; None where nobody noted it."""
+        return self._replaced().get(version)
+
+    def trial(self) -> Trial | None:
+        """The version that is tried, or None; raises BadTrial where the file is none of ours."""
+        try:
+            return read_trial((self.root / TRIAL).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            raise BadTrial("file", "is not UTF-8") from None
+
+    def try_out(self, trial: Trial) -> None:
+        """Has a version tried from now on, in the place of any other; on disk when this returns."""
+        self.folder(trial.version)
+        self._replace(TRIAL, json.dumps(asdict(trial)) + "\n")
+
+    def end_trial(self) -> bool:
+        """Has no version tried any more; False when none was."""
+        try:
+            (self.root / TRIAL).unlink()
+        except FileNotFoundError:
+            return False
         _sync(self.root)
+        return True
 
     def previous(self) -> str:
-        """The version to roll back to: the current one's parent, or the one before it in time."""
+        """The version to roll back to: what the current one replaced, else its parent, else the one
+        before it in time."""
         current = self.current()
         versions = self.versions()
         if current not in versions:
             raise UnknownVersion(current or "current", versions)
+        earlier = self.replaced(current)
+        if earlier in versions:  # then nothing of the current one need be whole
+            return earlier
         parent = read_manifest(self.root / current).parent
         if parent in versions:
             return parent
@@ -192,6 +254,20 @@ class BundleStore:
         if position == 0:
             raise BundleError(self.root / current, "there is no earlier version to roll back to")
         return versions[position - 1]
+
+    def _replaced(self) -> dict[str, str]:
+        try:
+            kept = json.loads((self.root / REPLACED).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+    def _replace(self, name: str, content: str) -> None:
+        temporary = self.root / f".{name}.{os.getpid()}.{threading.get_ident()}.tmp"
+        temporary.write_text(content, "utf-8")
+        _sync(temporary)
+        temporary.replace(self.root / name)
+        _sync(self.root)
 
 
 def _alive(process: int) -> bool:

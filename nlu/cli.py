@@ -102,7 +102,8 @@ def train(**options: Any) -> None:
         for name in ("epochs", "batch_size", "lr", "seed")
         if options[name] is not None
     }
-    recipe = Recipe() if champion is None else Recipe().continuing()
+    count = len(data.examples) + len(data.support)
+    recipe = Recipe().fitted(count) if champion is None else Recipe().continuing()
     order = Order(
         target=out or store.root / new_version(data, now),
         base_model=champion.manifest.base_model
@@ -110,7 +111,7 @@ def train(**options: Any) -> None:
         else options["base_model"] or settings.base_model,
         device=choose_device(options["device"] or settings.device),
         recipe=replace(recipe, **chosen),
-        parent=champion.version if champion is not None else None if out else store.current(),
+        parent=_parent(champion, out, store),
         now=now,
         champion=champion,
         checkpoints=options["checkpoints"],
@@ -188,7 +189,7 @@ def list_models(as_json: bool) -> None:
     if not entries:
         click.echo("no models yet; run `kefu train`")
     for entry in entries:
-        mark = "*" if entry["current"] else " "
+        mark = "*" if entry["current"] else "~" if entry["trial"] else " "
         intent = entry["validation"].get("intent", {}).get("accuracy", "-")
         click.echo(f"{mark} {entry['version']}  intent accuracy {intent}  {entry['base_model']}")
 
@@ -208,11 +209,7 @@ def activate(version: str) -> None:
 @plain_errors
 def rollback() -> None:
     """Serve the version before the current one again."""
-    store = BundleStore(NluSettings().models_dir)
-    version = store.previous()
-    open_bundle(store.folder(version))
-    store.activate(version)
-    click.echo(f"current is {version}")
+    click.echo(f"current is {BundleStore(NluSettings().models_dir).roll_back()}")
 
 
 def _training_data(options: dict[str, Any], settings: NluSettings) -> TrainingData:
@@ -246,6 +243,14 @@ def _champion(version: str | None, store: BundleStore) -> Bundle | None:
     if version == "current":
         return open_bundle(_bundle_folder(None, store))
     return open_bundle(store.folder(version))
+
+
+def _parent(champion: Bundle | None, out: Path | None, store: BundleStore) -> str | None:
+    """The version that a new one comes after."""
+    if champion is not None:
+        return champion.version
+    beside = out is None or out.resolve().parent == store.root.resolve()
+    return store.current() if beside else None
 
 
 def _corrected(data: TrainingData, options: dict[str, Any]) -> TrainingData:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from nlu.bundle import BundleStore, read_manifest
+from nlu.errors import BadTrial
 
 
 def describe(store: BundleStore, version: str) -> dict[str, Any]:
@@ -18,14 +19,20 @@ def describe(store: BundleStore, version: str) -> dict[str, Any]:
         labels = json.loads((folder / "labels.json").read_text("utf-8"))
     except (OSError, json.JSONDecodeError):
         labels = {}
+    try:
+        trial = store.trial()
+    except BadTrial:
+        trial = None
     return {
         "version": version,
         "current": version == store.current(),
+        "trial": trial is not None and version == trial.version,
         "created_at": manifest.created_at,
         "base_model": manifest.base_model,
         "embedder_id": manifest.embedder_id,
         "mode": manifest.mode,
         "parent": manifest.parent,
+        "replaced": store.replaced(version),
         "dataset_sha256": manifest.dataset_sha256,
         "validation": metrics.get("validation", {}),
         "labels": {

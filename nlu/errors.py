@@ -43,6 +43,15 @@ class UnknownVersion(NluError):
         super().__init__(f"no model version {version!r}; there are: {have}")
 
 
+class BadTrial(NluError):
+    """A trial of a version that cannot be: says which of its fields is wrong."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"trial: {field} {problem}")
+
+
 class EngineFailed(NluError):
     """No rung of the ladder could answer."""
 

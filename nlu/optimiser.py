@@ -23,6 +23,8 @@ def make_optimiser(
     )
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         # Biases and layer norms are vectors: decaying them only costs accuracy.
         decay = recipe.weight_decay if parameter.dim() > 1 else 0.0
         groups.setdefault((_rate(name, layers, recipe), decay), []).append(parameter)
@@ -40,6 +42,15 @@ def make_optimiser(
         return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
     return optimiser, LambdaLR(optimiser, factor)
+
+
+def freeze(model: JointModel, layers: int | None) -> None:
+    """Keep the word embeddings and so many of the lowest layers as they are; None: nothing."""
+    if layers is None:
+        return
+    for name, parameter in model.encoder.named_parameters():
+        found = _LAYER.search(f".{name}")
+        parameter.requires_grad_(found is not None and int(found[1]) >= layers)
 
 
 def _rate(name: str, layers: int, recipe: Recipe) -> float:

@@ -1,5 +1,6 @@
 """How a model is trained: the figures of a run, each with its reason."""
 
+import math
 from dataclasses import dataclass, replace
 
 
@@ -8,6 +9,9 @@ class Recipe:
     """Hyper-parameters of one training run."""
 
     epochs: int = 6
+    # Few examples make few steps an epoch: they get more epochs, up to so many.
+    least_steps: int = 120
+    most_epochs: int = 20
     batch_size: int = 32
     # The encoder's top layer; each lower layer learns `layer_decay` times slower, because lower
     # layers hold what is true of any text.
@@ -22,13 +26,17 @@ class Recipe:
     tag_weight: float = 2.0
     validation_share: float = 0.1
     # A later epoch is kept although its score is this much lower: a few hundred texts cannot tell
-    # such scores apart, and later weights, at a lower rate, are the more settled ones.
+    # such scores apart, and later weights, at a lower rate, are the more settled ones. With fewer
+    # it is what one or two of them weigh.
     tie: float = 0.005
     # Epochs that are not kept before training stops.
     patience: int = 3
     max_tokens: int = 128
     seed: int = 7
     clip_norm: float = 1.0
+    # None: all of the encoder learns. 0: its word embeddings do not, which are half of its weights
+    # and a third of a step's time; n: its n lowest layers do not either.
+    frozen_layers: int | None = None
     # The rest is for a training that goes on from a trained model.
     # Examples that the model knows, rehearsed each epoch for each new one, so that what it knows
     # is not lost; and at least so many, for a handful of new ones moves weights as far as many.
@@ -39,6 +47,12 @@ class Recipe:
     # Softens both sides of it, so that what is between the labels counts too.
     distil_temperature: float = 2.0
 
+    def fitted(self, examples: int) -> "Recipe":
+        """This recipe for a training on so many examples."""
+        steps = max(1, math.ceil(examples / self.batch_size))
+        wanted = math.ceil(self.least_steps / steps)
+        return replace(self, epochs=max(self.epochs, min(wanted, self.most_epochs)))
+
     def continuing(self) -> "Recipe":
         """This recipe for a model that is trained already: short and careful."""
-        return replace(self, epochs=3, lr=5e-5, head_lr=5e-4)
+        return replace(self, epochs=3, frozen_layers=2)

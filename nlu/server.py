@@ -13,18 +13,27 @@ from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
 from nlu.batcher import Batcher
-from nlu.bodies import read_flag, read_object, read_text, read_texts
+from nlu.bodies import read_flag, read_name, read_object, read_text, read_texts
 from nlu.bundle import BundleStore
 from nlu.describing import describe
 from nlu.device import choose_device
-from nlu.errors import BadRequest, BundleError, EngineFailed, NluError, Overloaded, UnknownVersion
+from nlu.errors import (
+    BadRequest,
+    BadTrial,
+    BundleError,
+    EngineFailed,
+    NluError,
+    Overloaded,
+    UnknownVersion,
+)
 from nlu.loading import LoadedModel, load
 from nlu.measures import Measures
 from nlu.service import Load, NoModel, Understanding
 from nlu.settings import NluSettings
+from nlu.trial import Trial, checked_trial
 
 _BODY_BYTES = 8 * 1024 * 1024
-_POINTER_S = 2.0  # how often the pointer of the models folder is looked at
+_POINTER_S = 0.5  # how often the pointers of the models folder are looked at: two tiny files
 
 SERVICE: web.AppKey[Understanding] = web.AppKey("service", Understanding)
 
@@ -59,28 +68,37 @@ class Routes:
             web.get("/v1/models", self.models),
             web.post("/v1/forget", self.forget),
             web.post("/v1/models/{version}/activate", self.activate),
+            web.post("/v1/models/{version}/trial", self.try_out),
+            web.delete("/v1/models/trial", self.end_trial),
             web.get("/healthz", self.health),
             web.get("/readyz", self.ready),
             web.get("/metrics", self.metrics),
         ]
 
     async def parse(self, request: web.Request) -> web.Response:
-        """Rasa's protocol: one text, one parse."""
+        """Rasa's protocol: one text, one parse; a named conversation may fall to the trial."""
         body = read_object(await request.read())
-        text = read_text(body, self._max_chars)
-        parses = await self.service.parse([text], literal=read_flag(body, "literal"))
-        return web.json_response(parses[0])
+        parse = await self.service.answer(
+            read_text(body, self._max_chars),
+            literal=read_flag(body, "literal"),
+            conversation_id=read_name(body, "conversation_id"),
+        )
+        return web.json_response(parse)
 
     async def classify(self, request: web.Request) -> web.Response:
         """Many texts at once, on request with the words that spoke for the intent."""
         body = read_object(await request.read())
         texts = read_texts(body, self._max_chars)
         wanted = read_flag(body, "explain")
-        results = await self.service.parse(texts, literal=True)
+        try:
+            model = self.service.named(read_name(body, "model_version"))
+        except UnknownVersion as error:
+            return _problem(404, "model_version", f"{error}; only what is loaded can be asked")
+        results = await self.service.parse(texts, literal=True, model=model)
         if wanted:
-            for result, reasons in zip(results, await self.service.explained(texts), strict=True):
+            explained = await self.service.explained(texts, model)
+            for result, reasons in zip(results, explained, strict=True):
                 result["explanation"] = reasons
-        model = self.service.model
         return web.json_response(
             {
                 "model_version": model.version,
@@ -113,7 +131,9 @@ class Routes:
             active = self.service.model.version
         except NoModel:
             active = None
-        return web.json_response({"active": active, "models": entries})
+        return web.json_response(
+            {"active": active, "trial": _shown(self.service.trial), "models": entries}
+        )
 
     async def activate(self, request: web.Request) -> web.Response:
         """Loads and warms a version, swaps to it, then moves the pointer."""
@@ -127,6 +147,27 @@ class Routes:
             return _problem(409, "version", str(error))
         return web.json_response({"active": version, "mode": model.ladder.mode})
 
+    async def try_out(self, request: web.Request) -> web.Response:
+        """Loads and warms a version, then gives it its share of the conversations."""
+        _check_admin(request, self._admin_token)
+        body = read_object(await request.read())
+        version = request.match_info["version"]
+        try:
+            trial = checked_trial(version, body.get("share"), body.get("salt"))
+            model = await self.service.try_out(trial)
+        except UnknownVersion as error:
+            return _problem(404, "version", str(error))
+        except BadTrial as error:
+            return _problem(409 if error.field == "version" else 400, error.field, error.problem)
+        except BundleError as error:
+            return _problem(409, "version", str(error))
+        return web.json_response({"trial": _shown(trial), "mode": model.ladder.mode})
+
+    async def end_trial(self, request: web.Request) -> web.Response:
+        """Gives all conversations to the active version."""
+        _check_admin(request, self._admin_token)
+        return web.json_response({"ended": await self.service.end_trial()})
+
     async def health(self, request: web.Request) -> web.Response:
         """The process is up."""
         return web.json_response({"status": "ok"})
@@ -138,7 +179,12 @@ class Routes:
         except NoModel as error:
             return web.json_response({"status": "not ready", "reason": str(error)}, status=503)
         return web.json_response(
-            {"status": "ready", "model_version": model.version, "mode": model.ladder.mode}
+            {
+                "status": "ready",
+                "model_version": model.version,
+                "mode": model.ladder.mode,
+                "trial": _shown(self.service.trial),
+            }
         )
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -215,10 +261,16 @@ async def _follow(service: Understanding) -> None:
     while True:
         try:
             await service.follow_pointer()
-        except (NluError, OSError):
-            # A models folder that cannot be read now may be readable later.
+            await service.follow_trial()
+        except Exception:
+            # A models folder that cannot be read now may be readable later, and whatever a model
+            # that cannot be loaded raises, the next pointer must be followed.
             log.exception("pointer_unreadable")
         await asyncio.sleep(_POINTER_S)
+
+
+def _shown(trial: Trial | None) -> dict[str, Any] | None:
+    return None if trial is None else {"version": trial.version, "share": trial.share}
 
 
 def _described(store: BundleStore) -> list[dict[str, Any]]:

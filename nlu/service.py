@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,19 @@ import numpy as np
 from nlu.batcher import Answer, Batcher, Work
 from nlu.bundle import BundleStore
 from nlu.engine import Floats, Query
-from nlu.errors import BundleError, NluError, UnknownVersion
+from nlu.errors import BadTrial, BundleError, EngineFailed, NluError, UnknownVersion
 from nlu.explain import explain
 from nlu.loading import LoadedModel
 from nlu.measures import Measures
 from nlu.recent import Recent
+from nlu.trial import Trial
 from nlu.understanding import Meaning, Parse, as_parse, payload_parse, understand
 
 # Longer texts are tokenised in a thread: the event loop has others to serve.
 _INLINE_CHARS = 1000
 # A damaged version is looked at again after this time: checking it reads all of it.
 _REFUSED_REST_S = 30.0
+_LAST_MODE = "lexical"
 _NO_TIME = {"queue": 0.0, "tokenize": 0.0, "model": 0.0}
 
 Load = Callable[[str], LoadedModel]  # version -> model, slow
@@ -32,8 +35,21 @@ class NoModel(NluError):
     """There is no model to answer with."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Tried:
+    """A trial and its model."""
+
+    trial: Trial
+    model: LoadedModel
+    complained: bool = False
+
+
 class Understanding:
-    """Answers with the active model; everything here runs on one event loop."""
+    """Answers with the active model, and in a share of the conversations with one on trial.
+
+    Everything here runs on one event loop. Two models are held at most: what is on trial goes
+    before a third is loaded.
+    """
 
     def __init__(
         self,
@@ -52,7 +68,9 @@ class Understanding:
         self._vectors: Recent[list[float]] = Recent(cache_size)
         self._model: LoadedModel | None = None
         self._swap = asyncio.Lock()
+        self._tried: Tried | None = None
         self._refused = ("", 0.0)  # version, when
+        self._refused_trial = ("", 0.0)
         self.problem = "no model is loaded yet"
         self.threshold: float | None = None  # None: the bundle's own
 
@@ -63,10 +81,27 @@ class Understanding:
             raise NoModel(self.problem)
         return self._model
 
+    @property
+    def trial(self) -> Trial | None:
+        """What is on trial now, its model loaded."""
+        return None if self._tried is None else self._tried.trial
+
+    def named(self, version: str | None) -> LoadedModel:
+        """The model of a version, active or on trial; without one the active.
+
+        Raises UnknownVersion for any other, NoModel when there is none at all.
+        """
+        held = [self.model] if self._tried is None else [self.model, self._tried.model]
+        for model in held:
+            if version is None or model.version == version:
+                return model
+        raise UnknownVersion(version or "", [model.version for model in held])
+
     async def promote(self, version: str) -> LoadedModel:
         """Loads and warms a version beside the active one, moves the pointer to it, then swaps.
 
-        Raises UnknownVersion or BundleError, and goes on with the active one.
+        A trial ends; when it was of this version, its model is the one that serves. Raises
+        UnknownVersion or BundleError, and goes on with the active one.
         """
         async with self._swap:
             model = await self._loaded(version)
@@ -93,22 +128,108 @@ class Understanding:
                 self.problem = str(error)
                 self._refused = (version, time.monotonic())
 
+    async def try_out(self, trial: Trial) -> LoadedModel:
+        """Loads and warms a version beside the active one, then gives it its share.
+
+        Raises UnknownVersion, BundleError, BadTrial or NoModel, and nothing is tried that was not.
+        """
+        async with self._swap:
+            if trial.version == self.model.version:
+                raise BadTrial("version", "is the one that serves; name another")
+            model = await self._loaded(trial.version)
+            await asyncio.to_thread(self._store.try_out, trial)
+            return self._try(trial, model)
+
+    async def end_trial(self) -> bool:
+        """Gives all conversations to the active model; False when nothing was tried."""
+        async with self._swap:
+            ended = await asyncio.to_thread(self._store.end_trial)
+            self._tried = None
+            return ended
+
+    async def follow_trial(self) -> None:
+        """Tries what the file `trial` names; one that cannot be loaded is left, and logged."""
+        async with self._swap:
+            try:
+                trial = self._store.trial()
+            except BadTrial as error:
+                self._refuse_trial("", error)
+                trial = None
+            if trial is None or self._model is None or trial.version == self._model.version:
+                self._tried = None
+                return
+            if trial == self.trial:
+                return
+            refused, at = self._refused_trial
+            if trial.version == refused and time.monotonic() - at < _REFUSED_REST_S:
+                return
+            try:
+                self._try(trial, await self._loaded(trial.version))
+            except (BundleError, UnknownVersion) as error:
+                self._refuse_trial(trial.version, error)
+
     async def _loaded(self, version: str) -> LoadedModel:
         self._store.folder(version)
-        if self._model is not None and self._model.version == version:
-            return self._model
+        for held in (self._model, None if self._tried is None else self._tried.model):
+            if held is not None and held.version == version:
+                return held
+        # If this fails while its file is still there, the next look brings it back.
+        self._tried = None
         return await asyncio.to_thread(self._load, version)
 
     def _use(self, model: LoadedModel) -> LoadedModel:
         # What is queued for the old model is still answered by it.
         self._model = model
+        self._tried = None
         self._meanings.clear()
         self._measures.active(model.version, model.ladder.mode)
         return model
 
-    async def parse(self, texts: Sequence[str], *, literal: bool = False) -> list[Parse]:
-        """Rasa's parse of each text; payloads are read as such unless `literal`."""
-        model = self.model
+    def _try(self, trial: Trial, model: LoadedModel) -> LoadedModel:
+        if self._tried is None or self._tried.model is not model:
+            # A version of this name may have been another one, the last time it was loaded.
+            self._meanings.clear()
+        self._tried = Tried(trial=trial, model=model)
+        log.info("trial_begun version=%s share=%g", trial.version, trial.share)
+        return model
+
+    def _refuse_trial(self, version: str, error: NluError) -> None:
+        refused, at = self._refused_trial
+        if version != refused or time.monotonic() - at >= _REFUSED_REST_S:
+            log.error("trial_refused version=%s problem=%s", version, error)
+            self._refused_trial = (version, time.monotonic())
+
+    async def answer(
+        self, text: str, *, literal: bool = False, conversation_id: str | None = None
+    ) -> Parse:
+        """Rasa's parse of a message, by the model that its conversation falls to.
+
+        Where the one on trial cannot answer, or only by its last resort, the active one does.
+        """
+        active, tried = self.model, self._tried
+        if (
+            tried is None
+            or conversation_id is None
+            or not tried.trial.covers(conversation_id)
+            or (tried.model.ladder.mode == _LAST_MODE and active.ladder.mode != _LAST_MODE)
+        ):
+            return (await self.parse([text], literal=literal))[0]
+        try:
+            return (await self.parse([text], literal=literal, model=tried.model))[0]
+        except EngineFailed as error:
+            if not tried.complained:
+                tried.complained = True
+                log.error("trial_failed version=%s problem=%s", tried.trial.version, error)
+            return (await self.parse([text], literal=literal))[0]
+
+    async def parse(
+        self, texts: Sequence[str], *, literal: bool = False, model: LoadedModel | None = None
+    ) -> list[Parse]:
+        """Rasa's parse of each text, by the active model unless another is given.
+
+        Payloads are read as such unless `literal`.
+        """
+        model = model or self.model
         parses: list[Parse | None] = [None] * len(texts)
         plain: list[int] = []
         for index, text in enumerate(texts):
@@ -139,9 +260,8 @@ class Understanding:
         set_for_all = self.threshold
         return model.bundle.calibration.fallback_threshold if set_for_all is None else set_for_all
 
-    async def explained(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """For each text how much each word speaks for its intent."""
-        model = self.model
+    async def explained(self, texts: Sequence[str], model: LoadedModel) -> list[dict[str, Any]]:
+        """For each text how much each word speaks for its intent, as a model sees it."""
 
         async def run(variants: Sequence[str]) -> list[Meaning]:
             queries = [model.query(text) for text in variants]
@@ -178,7 +298,7 @@ class Understanding:
             for text, answer in zip(missing, answers, strict=True):
                 kept[text] = answer.result
                 timings[text] = _timing(answer, tokenize_ms)
-                if answer.result[1] != "lexical":
+                if answer.result[1] != _LAST_MODE:
                     self._meanings.put((model.version, text), answer.result)
         threshold = self.threshold_of(model)
         parses = []

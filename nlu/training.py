@@ -25,7 +25,7 @@ from nlu.examples import Example
 from nlu.head_start import start_heads
 from nlu.labels import Labels
 from nlu.metrics import accuracy, macro_f1
-from nlu.optimiser import make_optimiser
+from nlu.optimiser import freeze, make_optimiser
 from nlu.progress import Progress
 from nlu.recipe import Recipe
 from nlu.teacher import Teacher
@@ -99,6 +99,7 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
     teacher = _teacher(task, recipe, device)
     replayed = _replayed(recipe, len(rows), len(known))
     per_epoch = math.ceil((len(rows) + replayed) / recipe.batch_size)
+    freeze(model, recipe.frozen_layers)
     optimiser, schedule = make_optimiser(model, recipe, per_epoch * recipe.epochs)
     checkpoints = Checkpoints(around.checkpoints, _fingerprint(task, recipe, around))
     parts = (model, optimiser, schedule, rng)
@@ -106,6 +107,7 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
     if course.epoch:
         progress.say(f"going on after epoch {course.epoch}")
     board = Board(around.board)
+    tie = max(recipe.tie, 1.5 / max(len(held_out), 1))
     while course.epoch < recipe.epochs:
         if course.epoch and course.epoch - course.best_epoch >= recipe.patience:
             progress.say(
@@ -145,7 +147,7 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
         course.epoch = epoch
         # Without a held-out example every epoch counts as better.
         score = _pooled(scores, held_out) if scores else float(epoch)
-        if score > course.best_score - recipe.tie:
+        if score > course.best_score - tie:
             course.best_score, course.best_epoch = max(score, course.best_score), epoch
             course.best_state = {name: value.clone() for name, value in model.state_dict().items()}
         checkpoints.save(course, *parts)

@@ -118,7 +118,10 @@ async def take_turn(
             timing = {"nlu": 0.0, "dialogue": 0.0, "total": _ms(started)}
             return _body(earlier, timing, duplicate=True)
         parse = await understanding.understand(
-            request.text, request.message_id, literal=request.literal
+            request.text,
+            request.message_id,
+            literal=request.literal,
+            conversation_id=request.conversation_id,
         )
         understood = time.perf_counter()
         message = UserMessage(

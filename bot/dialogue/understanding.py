@@ -24,12 +24,20 @@ class Understanding:
         self._url = f"{url}/model/parse"
         self._timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
 
-    async def understand(self, text: str, message_id: str, *, literal: bool) -> dict[str, Any]:
+    async def understand(
+        self, text: str, message_id: str, *, literal: bool, conversation_id: str
+    ) -> dict[str, Any]:
         """The parse of a text; a literal text is never read as a payload.
 
-        Raises UnderstandingFailed.
+        All of a conversation is understood by one version, also while another is on trial. Raises
+        UnderstandingFailed.
         """
-        body = {"text": text, "message_id": message_id, "literal": literal}
+        body = {
+            "text": text,
+            "message_id": message_id,
+            "literal": literal,
+            "conversation_id": conversation_id,
+        }
         try:
             async with self._session.post(self._url, json=body, timeout=self._timeout) as response:
                 if response.status != 200:
@@ -45,7 +53,12 @@ class Understanding:
 
     async def parse(self, message: UserMessage) -> dict[str, Any]:
         """What Rasa's processor asks of its interpreter, for messages of Rasa's other channels."""
-        return await self.understand(message.text or "", message.message_id, literal=False)
+        return await self.understand(
+            message.text or "",
+            message.message_id,
+            literal=False,
+            conversation_id=message.sender_id,
+        )
 
 
 def _is_parse(parse: Any) -> bool:

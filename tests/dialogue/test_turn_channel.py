@@ -23,6 +23,14 @@ def test_a_turn_brings_replies_parse_and_events(dialogue: DialogueProcess) -> No
     assert set(body["timing_ms"]) == {"nlu", "dialogue", "total"}
 
 
+def test_understanding_is_told_whose_message_it_is(
+    dialogue: DialogueProcess, shared_services: FakeServices
+) -> None:
+    dialogue.say("told", "/ask_size", "m-1")
+    asked = shared_services.parses[-1]
+    assert (asked["conversation_id"], asked["message_id"]) == ("told", "m-1")
+
+
 def test_responses_bring_their_buttons(dialogue: DialogueProcess) -> None:
     reply = dialogue.say("buttons", "/ask_help")["replies"][0]
     assert {"title": "Talk to a person", "payload": "/ask_human"} in reply["buttons"]

@@ -68,7 +68,7 @@ def test_activate_and_roll_back(store: BundleStore) -> None:
     store.activate("v2")
     assert store.current() == "v2"
     assert store.previous() == "v1"
-    store.activate("v1")
+    assert store.roll_back() == "v1"
     with pytest.raises(BundleError, match="no earlier version"):
         store.previous()
 

@@ -8,7 +8,7 @@ from nlu.encoder import pretrained
 from nlu.examples import Example, TrainingData
 from nlu.head_start import start_heads
 from nlu.labels import Labels, labels_of
-from nlu.optimiser import make_optimiser
+from nlu.optimiser import freeze, make_optimiser
 from nlu.recipe import Recipe
 from nlu.tokens import TextTokenizer
 from nlu.training import joint_loss, validate
@@ -84,3 +84,24 @@ def test_lower_layers_learn_slower(tiny_encoder: Path, labels: Labels) -> None:
         schedule.step()
     assert seen.index(max(seen)) == 9  # a tenth of the steps warms up
     assert seen[-1] < 0.01 * max(seen)
+
+
+def test_few_examples_are_met_more_often() -> None:
+    recipe = Recipe(batch_size=32)
+    assert recipe.fitted(10_000).epochs == recipe.epochs
+    assert recipe.fitted(350).epochs == 11
+    assert recipe.fitted(1).epochs == recipe.most_epochs
+
+
+def test_what_is_frozen_does_not_learn_and_the_rest_does(
+    tiny_encoder: Path, labels: Labels
+) -> None:
+    model = pretrained(str(tiny_encoder), labels)
+    freeze(model, 1)
+    learning = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert not {name for name in learning if "embeddings" in name or ".layer.0." in name}
+    assert {name for name in learning if ".layer.1." in name}
+    assert {"heads.intent.weight", "heads.intent.bias"} <= learning
+    optimiser, _ = make_optimiser(model, Recipe(), 10)
+    counted = sum(len(group["params"]) for group in optimiser.param_groups)
+    assert counted == len(learning)

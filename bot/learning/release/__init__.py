@@ -1,0 +1,1 @@
+"""Releases: who answers, on whose word, and what is tried on a share of the conversations."""
