@@ -173,6 +173,12 @@ def latest(
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def being_erased(connection: Connection) -> set[str]:
+    """The conversations of all requests that are not done: nothing more is to come of them."""
+    rows = connection.execute(select(_request.c.work).where(_request.c.state == "running"))
+    return {id_ for work in rows.scalars() for id_ in (work or {}).get("conversations", ())}
+
+
 def of_target(connection: Connection, *, target_hash: str) -> list[dict[str, Any]]:
     """The requests about a target, by its hash, the newest first."""
     rows = connection.execute(

@@ -12,7 +12,7 @@ def build(
     """The report, with nothing in it that leads to the customer."""
     found, models = work.result("found"), work.result("models")
     exports = work.result("exports").get("exports", [])
-    training = work.result("training")
+    training, datasets = work.result("training"), work.result("datasets")
     trained_on = sorted({*models.get("trained_on", {}), *training.get("versions", ())})
     return {
         "request": work.id,
@@ -28,6 +28,7 @@ def build(
             **found.get("rows", {}),
             "dialogue_turn": work.result("dialogue").get("turns", 0),
             "order_operation": work.result("orders").get("operations", 0),
+            "dataset_row": sum(datasets.get("rows", {}).values()),
         },
         "answers": work.result("answers"),
         "models": {
@@ -37,6 +38,8 @@ def build(
             "understood_by": sorted(models.get("understood_by", {})),
             "training_cancelled": training.get("run") if not trained_on else None,
         },
+        # Versions of the training data that had words of the customer's, with how many rows.
+        "datasets": datasets.get("rows", {}),
         "exports": exports,
         "logs": work.result("logs"),
         "steps": {
@@ -63,6 +66,10 @@ def _not_reached(
             # `kefu train` takes such files, and nobody notes which.
             left.append({"code": "trained_by_hand", "what": export["path"] or export["id"]})
     left += [{"code": "model", "what": version} for version in trained_on]
+    left += [
+        {"code": "dataset", "what": version}
+        for version in work.result("datasets").get("not_here", [])
+    ]
     left += [
         {"code": "platform", "what": channel}
         for channel in sorted(work.result("found").get("channels", {}))

@@ -1,8 +1,8 @@
 """The steps of an erasure. Each may be done twice, and goes on where a crash has cut it off."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,10 @@ from typing import Any
 
 from actions.qa.origins import forget_origins
 from bot.errors import TurnRefused, TurnUnavailable
+from bot.learning.datasets.errors import DatasetBroken
+from bot.learning.datasets.store import DatasetStore
 from bot.log import (
+    dataset_versions,
     erased_rows,
     exports,
     exposure,
@@ -22,7 +25,7 @@ from bot.log import (
     training_runs,
 )
 from bot.log.journal import Journal
-from bot.privacy import export_files, log_files
+from bot.privacy import export_files, learning_files, log_files
 from bot.privacy.export_files import NotCleaned, Words
 from bot.privacy.log_files import Traces
 from bot.privacy.work import NotYet, Work
@@ -75,7 +78,7 @@ class Steps:
         work.notes["names"] = known.names
         # Once a training has ended nobody can say any more that it knew nothing of the customer.
         run = await self._journal.read(training_runs.open_run)
-        if run is not None and await self._is_apart(work, run):
+        if run is not None and not await self._uses(work, run):
             work.notes["apart"] = run["id"]
         return {
             "rows": await self._journal.read(partial(holdings.count, ids=ids)),
@@ -181,9 +184,7 @@ class Steps:
             partial(training_runs.open_since, moment=work.created_at)
         ):
             late = run["started_at"] is not None and run["started_at"] > gone_at
-            if late or not run["options"].get("corrections"):
-                continue
-            if run["id"] == work.notes.get("apart") or await self._is_apart(work, run):
+            if late or run["id"] == work.notes.get("apart") or not await self._uses(work, run):
                 continue
             if run["slot"] is not None:
                 if work.notes.get("training") != run["id"]:
@@ -196,10 +197,51 @@ class Steps:
                 versions.append(run["version"])
         return {"run": work.notes.get("training"), "versions": versions}
 
-    async def _is_apart(self, work: Work, run: dict[str, Any]) -> bool:
-        """Whether a training is known to use none of the customer's turns."""
-        used = await asyncio.to_thread(_turns_used, self._places.state_dir, run["id"])
-        return used is not None and used.isdisjoint(work.notes.get("turns", ()))
+    async def _uses(self, work: Work, run: dict[str, Any]) -> bool:
+        """Whether a training uses the customer's turns, as far as anybody can say."""
+        turns = frozenset(work.notes.get("turns", ()))
+        return await asyncio.to_thread(
+            learning_files.turns_are_used, self._places.state_dir, run, turns
+        )
+
+    async def _do_datasets(self, work: Work) -> dict[str, Any]:
+        """Versions of the training data, and what runs of the learning loop have in hand."""
+        state_dir, ids = self._places.state_dir, set(work.conversations)
+        try:
+            if work.kind == "retention":
+                ids = await self._gone()
+                await self._wait_for_learning(ids)
+            store = DatasetStore(state_dir)
+            removed = await asyncio.to_thread(store.erase, ids) if ids else {}
+            turns = work.notes.get("turns", ())
+            in_hand = await asyncio.to_thread(learning_files.clean_runs, state_dir, ids, turns)
+            # Of all: a crash may have come between an erasure and its note.
+            for version in store.versions():
+                with suppress(DatasetBroken):
+                    row = store.manifest(version).as_row()
+                    await self._journal.write(partial(dataset_versions.note_erased, row=row))
+        except (DatasetBroken, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise NotYet(f"a version of the training data cannot be written ({reason})") from None
+        known = await self._journal.read(dataset_versions.names)
+        not_here = sorted(set(known) - set(store.versions()))
+        return {"rows": removed, "in_hand": in_hand, "not_here": not_here}
+
+    async def _gone(self) -> set[str]:
+        """Of whom there are words in the training data, and no conversation in the log any more."""
+        gone: set[str] = set()
+        found = learning_files.conversations_in(self._places.state_dir)
+        while (ids := await asyncio.to_thread(next, found, None)) is not None:
+            left = sorted(ids - gone)
+            there = await self._journal.browse(partial(erased_rows.there, ids=left))
+            gone.update(set(left) - there)
+        return gone
+
+    async def _wait_for_learning(self, gone: Collection[str]) -> None:
+        """A run is not stopped for words whose time is up: they go once it has ended."""
+        run = await self._journal.read(training_runs.open_run)
+        if gone and run is not None and run["kind"] == "learn":
+            raise NotYet("a run of the learning loop is going on with older data")
 
     async def _do_dialogue(self, work: Work) -> dict[str, Any]:
         turns = 0
@@ -247,12 +289,3 @@ def _clean_export(row: dict[str, Any], words: Words) -> dict[str, Any]:
     except NotCleaned as error:
         return shown | {"state": "not_cleaned", "why": str(error)}
     return shown | {"state": "cleaned", "removed": removed}
-
-
-def _turns_used(state_dir: Path, run_id: str) -> frozenset[str] | None:
-    """The turns that a training was given (see bot/learning/runs.py); None when nobody can say."""
-    try:
-        ids = json.loads((state_dir / "training" / run_id / "turns.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return frozenset(map(str, ids))

@@ -18,6 +18,7 @@ ORDER = (
     "rows",
     "index",
     "training",
+    "datasets",
     "dialogue",
     "understanding",
     "files",
@@ -25,7 +26,7 @@ ORDER = (
 # Of conversations whose time is up: nobody asked, so what was learnt from them stays.
 OF_RETENTION = ("rows", "dialogue")
 # Once after all batches of a retention: what deleted rows leave behind.
-AFTER_RETENTION = ("index", "files")
+AFTER_RETENTION = ("index", "datasets", "files")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -78,11 +79,14 @@ class Work:
         """Whether a step's turn has come.
 
         Those before `rows` find nothing once the rows are gone, those after it clean up what the
-        rows left; `files` cleans up after all. An outage in one that waits for nobody holds up
+        rows left, `datasets` also what a training that is being stopped may still write; `files`
+        cleans up after all. An outage in one that waits for nobody holds up
         only who waits for it.
         """
         if name == "files":
             needed = [other for other in self.steps if other != name]
+        elif name == "datasets":
+            needed = ["rows", "training"]
         elif ORDER.index(name) > ORDER.index("rows"):
             needed = ["rows"]
         elif name == "rows":

@@ -72,16 +72,20 @@ NOT_OF_CUSTOMERS = {
     "audit",
     "canned_answer",
     "channel_cursor",
+    "dataset_version",
+    "drift_check",
     "erasure_request",
     "export_record",
     "inbox_view",
     "nonce",
+    "promotion",
     "retention_rule",
     "retention_run",
     "review_cursor",
     "session",
     "training_run",
     "turn_kind",
+    "unknown_cluster",
     "voice_change",
     "voice_day",
     "voice_state",
@@ -196,7 +200,9 @@ def full_of(words: str, name: str) -> Callable[[Connection], str]:
     def fill(connection: Connection) -> str:
         agent = {"id": f"agent-{name}", "name": name, "role": "agent", "created_at": START}
         connection.execute(insert(tables.agent), agent)
-        keys: dict[str, Any] = {"agent": agent["id"]}
+        cluster = {"id": f"cluster-{len(name)}", "state": "open", "size": 1, "cohesion": 1.0}
+        connection.execute(insert(tables.unknown_cluster), cluster | {"created_at": START})
+        keys: dict[str, Any] = {"agent": agent["id"], "unknown_cluster": cluster["id"]}
         for table in holdings.table_paths():
             row = {
                 column.name: _value(table, column, words, name, keys) for column in table.columns
@@ -305,6 +311,7 @@ async def test_nothing_is_left_in_any_table_and_others_stay(house: House) -> Non
         "inbox_read",
         "model_exposure",
         "review_lease",
+        "unknown_member",
     }
     counts = await house.journal.read(lambda c: holdings.count(c, ids=[gone]))
     assert set(counts) == {table.name for table in holdings.table_paths()}
