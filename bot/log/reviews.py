@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, tuple_
 
 from bot.errors import RequestError
-from bot.log import annotations, inbox, review_candidates, review_queue, tables
+from bot.log import annotations, held_back, inbox, review_candidates, review_queue, tables
 from bot.log.annotations import Judgement, Row
 from bot.log.review_candidates import Terms
 from bot.log.review_scores import RANDOM, REASONS
@@ -196,6 +196,7 @@ def _reviewed(connection: Connection, row: Row) -> Reviewed:
         select(_turn.c.conversation_id).where(_turn.c.id == row["turn_id"])
     ).scalar_one()
     inbox.refresh(connection, conversation_id)
+    held_back.judge_anew(connection, turn_id=row["turn_id"])
     return Reviewed(record=row, state=state or "done", conversation_id=conversation_id)
 
 
