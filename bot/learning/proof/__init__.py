@@ -1,0 +1,1 @@
+"""The proof that a challenger is better than the champion, before anything changes."""

@@ -1,0 +1,96 @@
+"""What is known of two versions side by side: the same texts, and what each made of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlu.labels import Labels
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A version, apart from what it makes of texts."""
+
+    version: str
+    mode: str  # of its engine: cpu-int8 or cpu
+    size_bytes: int
+    labels: Labels
+    threshold: float  # confidence below which it asks again
+    latency_ms: Sequence[float] = ()  # of single texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """Guesses of both sides for one head; every array is (texts,), labels are places in `names`."""
+
+    names: tuple[str, ...]
+    truth: Ints
+    champion: Ints
+    challenger: Ints
+    champion_confidence: Floats
+    challenger_confidence: Floats
+    frozen: Bools  # of the frozen test set; else of the new data
+
+    @property
+    def n(self) -> int:
+        return len(self.truth)
+
+    @property
+    def champion_right(self) -> Bools:
+        found: Bools = self.champion == self.truth
+        return found
+
+    @property
+    def challenger_right(self) -> Bools:
+        found: Bools = self.challenger == self.truth
+        return found
+
+    def changes(self, within: Bools | None = None) -> tuple[int, int]:
+        """Texts that only the challenger has right, and that only the champion has."""
+        before, after = self.champion_right, self.challenger_right
+        if within is not None:
+            before, after = before[within], after[within]
+        return int((after & ~before).sum()), int((before & ~after).sum())
+
+    def of_label(self, name: str) -> Bools:
+        """The texts whose true label it is."""
+        number = self.names.index(name) if name in self.names else -1
+        found: Bools = self.truth == number
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedSpans:
+    """Entities by text, each side (texts, 3): how many are right, found, annotated."""
+
+    champion: Ints
+    challenger: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedScope:
+    """How sure both are that texts are in scope, of texts that are not and of texts that are."""
+
+    outside: tuple[Floats, Floats]  # champion, challenger: each (texts out of scope,)
+    inside: tuple[Floats, Floats]
+    turned_away: tuple[Bools, Bools]  # of the texts out of scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a verdict is made from; None where it was not measured."""
+
+    champion: Side
+    challenger: Side
+    intents: Paired
+    emotions: Paired | None = None
+    spans: PairedSpans | None = None
+    scope: PairedScope | None = None
+    shadow_turns: int = 0
+    shadow_changed: int = 0

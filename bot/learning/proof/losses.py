@@ -1,0 +1,244 @@
+"""Whether the challenger gets more right than the champion, or less: over all and in parts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bot.learning.proof import bootstrap
+from bot.learning.proof.bootstrap import Resampling
+from bot.learning.proof.evidence import Bools, Evidence, Paired
+from bot.learning.proof.reason import Level, Reason
+from bot.learning.proof.statistics import mcnemar, not_worse, wilson
+from bot.learning.proof.terms import ProofTerms
+
+Found = list[Reason]
+# Fewer texts say nothing of how hard a set is; so much harder is no accident.
+_FEW = 30
+_HARDER = 0.1
+
+
+def gain(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """The one reason to promote: more texts right than chance explains.
+
+    Two tests must agree. McNemar's alone keeps its level, but passes what is no better just as
+    often as that, week after week on the same frozen set; that the bootstrap's interval lies above
+    0, too, halves it.
+    """
+    texts = evidence.intents
+    if texts.n == 0:
+        sentence = "There is no test text with an intent, so nothing can be proven; add some to "
+        return [Reason(name="gain", level="hold", sentence=sentence + "test/nlu.yml.")]
+    gained, lost = texts.changes()
+    p_value = mcnemar(gained, lost, better="challenger")
+    change = bootstrap.accuracy(
+        texts.truth, texts.champion, texts.challenger, replace(how, level=1 - terms.alpha)
+    )
+    proven = p_value <= terms.alpha and change.low > 0
+    figures = {
+        "n": texts.n,
+        "gained": gained,
+        "lost": lost,
+        "p_value": _rounded(p_value),
+        "alpha": terms.alpha,
+        "accuracy": change.as_json(),
+        "champion_interval": _interval(texts.champion_right),
+        "challenger_interval": _interval(texts.challenger_right),
+    }
+    said = "A gain is proven" if proven else "No gain is proven"
+    sentence = (
+        f"{said}: of {texts.n} texts the challenger alone has {gained} right, the champion alone "
+        f"{lost} (McNemar, one-sided: p = {_p(p_value)}, {terms.alpha:g} at most; bootstrap: "
+        f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points, more than 0)."
+    )
+    level: Level = "promote" if proven else "hold"
+    return [Reason(name="gain", level=level, sentence=sentence, figures=figures)]
+
+
+def loss(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """A loss over all texts that chance does not explain."""
+    return _loss_within("loss", "all texts", evidence.intents, None, terms.loss_alpha)
+
+
+def frozen(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """What was known must stay known: no loss on the frozen set, whatever the new data bring."""
+    texts = evidence.intents
+    within = texts.frozen
+    n = int(within.sum())
+    found = _loss_within("frozen", "the frozen test set", texts, within, terms.side_alpha)
+    gained, lost = texts.changes(within)
+    if n == 0 or found[0].level == "refuse" or gained >= lost:
+        return found
+    p_value = not_worse(gained, lost, n=n, margin=terms.frozen_margin)
+    if p_value <= terms.alpha:
+        return found
+    points = 100 * terms.frozen_margin
+    sentence = (
+        f"On the frozen test set {lost} texts were lost and {gained} gained, and a loss of "
+        f"{points:g} points is not ruled out (Tango: p = {_p(p_value)}, {terms.alpha:g} at most)."
+    )
+    figures = found[0].figures | {"margin": terms.frozen_margin, "not_worse_p": _rounded(p_value)}
+    return [Reason(name="frozen", level="hold", sentence=sentence, figures=figures)]
+
+
+def new_data(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """No loss on what came in lately, either."""
+    texts = evidence.intents
+    found = _loss_within("new_data", "the new data", texts, ~texts.frozen, terms.side_alpha)
+    return found + _selection(texts, evidence.champion.labels.intent)
+
+
+def _selection(texts: Paired, known: Sequence[str]) -> Found:
+    """A warning where the new texts were picked by the champion's mistakes.
+
+    On these any other version looks better, by regression to the mean.
+    """
+    is_known = np.isin(texts.truth, [at for at, name in enumerate(texts.names) if name in known])
+    old, new = texts.frozen & is_known, ~texts.frozen & is_known
+    if min(old.sum(), new.sum()) < _FEW:
+        return []
+    right = texts.champion_right
+    usual, here = float(right[old].mean()), float(right[new].mean())
+    if usual - here <= _HARDER:
+        return []
+    sentence = (
+        f"The champion has {here:.0%} of the new data right and {usual:.0%} of the frozen set, so "
+        "the new data were picked where it is in doubt: of a gain there some is chance. Go by the "
+        "frozen set, or let the review queue draw more turns by lot."
+    )
+    figures = {"champion_on_new": round(here, 4), "champion_on_frozen": round(usual, 4)}
+    return [Reason(name="selection", level="note", sentence=sentence, figures=figures)]
+
+
+def macro(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """Intents count alike here: rare ones must not pay for the common ones."""
+    return _macro("macro_f1", "the intents", evidence.intents, terms, how)
+
+
+def emotions(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """The emotion head is learned by the same training, and must not pay for the intents."""
+    if evidence.emotions is None or evidence.emotions.n == 0:
+        return [_unmeasured("emotion_f1", "emotions", "test/emotion.csv")]
+    return _macro("emotion_f1", "the emotions", evidence.emotions, terms, how)
+
+
+def spans(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """So with the entities."""
+    pairs = evidence.spans
+    if pairs is None or not pairs.champion[:, 2].any():
+        return [_unmeasured("entity_f1", "entities", "test/nlu.yml")]
+    change = bootstrap.span_f1(pairs.champion, pairs.challenger, how)
+    return [_worse("entity_f1", "F1 of the entities", change, terms)]
+
+
+def protected(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """An intent that the company protects may lose nothing at all."""
+    return [
+        _protected(evidence.intents, name, least) for name, least in sorted(terms.protected.items())
+    ]
+
+
+def _protected(texts: Paired, intent: str, least: float) -> Reason:
+    name = f"protected.{intent}"
+    within = texts.of_label(intent)
+    n = int(within.sum())
+    if n == 0:
+        sentence = (
+            f"No test text has the protected intent {intent}, so nobody can tell what became of "
+            "it; add texts, or correct KEFU_LEARN_PROTECTED."
+        )
+        return Reason(name=name, level="hold", sentence=sentence, figures={"n": 0})
+    gained, lost = texts.changes(within)
+    before = int(texts.champion_right[within].sum())
+    after = int(texts.challenger_right[within].sum())
+    figures = {
+        "n": n,
+        "gained": gained,
+        "lost": lost,
+        "champion": round(before / n, 4),
+        "challenger": round(after / n, 4),
+        "least": least,
+    }
+    said = f"Of {n} texts with the protected intent {intent} the challenger has {after} right"
+    if after < before:
+        return Reason(
+            name=name,
+            level="refuse",
+            sentence=f"{said}, the champion {before}: none may be lost.",
+            figures=figures,
+        )
+    if after / n < least:
+        # To refuse it would keep what is no better: below the floor, too.
+        sentence = (
+            f"{said}, which is less than {least:.0%}; the champion has no more ({before}), so it "
+            "is for a person to decide."
+        )
+        return Reason(name=name, level="hold", sentence=sentence, figures=figures)
+    sentence = f"{said}, the champion {before}; {least:.0%} are wanted."
+    return Reason(name=name, level="pass", sentence=sentence, figures=figures)
+
+
+def _loss_within(name: str, where: str, texts: Paired, within: Bools | None, alpha: float) -> Found:
+    n = texts.n if within is None else int(within.sum())
+    if n == 0:
+        return [Reason(name=name, level="note", sentence=f"There are no texts for {where}.")]
+    gained, lost = texts.changes(within)
+    p_value = mcnemar(gained, lost, better="champion", mid=True)
+    before, after = texts.champion_right, texts.challenger_right
+    if within is not None:
+        before, after = before[within], after[within]
+    figures = {
+        "n": n,
+        "gained": gained,
+        "lost": lost,
+        "champion": round(float(before.mean()), 4),
+        "challenger": round(float(after.mean()), 4),
+        "worse_p": _rounded(p_value),
+    }
+    if p_value <= alpha:
+        sentence = (
+            f"A loss on {where}: of {n}, {lost} were lost and {gained} gained (McNemar, mid-p: "
+            f"p = {_p(p_value)}, where {alpha:g} or less is a loss)."
+        )
+        return [Reason(name=name, level="refuse", sentence=sentence, figures=figures)]
+    sentence = (
+        f"No loss shows on {where}: accuracy {before.mean():.1%} before, {after.mean():.1%} after, "
+        f"of {n}."
+    )
+    return [Reason(name=name, level="pass", sentence=sentence, figures=figures)]
+
+
+def _macro(name: str, of: str, texts: Paired, terms: ProofTerms, how: Resampling) -> Found:
+    if texts.n == 0:
+        return []
+    change = bootstrap.macro_f1(texts.truth, texts.champion, texts.challenger, how)
+    return [_worse(name, f"macro-F1 of {of}", change, terms)]
+
+
+def _worse(name: str, what: str, change: bootstrap.Difference, terms: ProofTerms) -> Reason:
+    is_worse = change.delta < 0 and change.no_loss <= terms.side_alpha
+    level: Level = "refuse" if is_worse else "pass"
+    said = "is worse" if is_worse else "is not worse"
+    sentence = (
+        f"The {what} {said}: {change.champion:.3f} before, {change.challenger:.3f} after "
+        f"(difference {change.low:+.3f} to {change.high:+.3f})."
+    )
+    return Reason(name=name, level=level, sentence=sentence, figures=change.as_json())
+
+
+def _unmeasured(name: str, what: str, where: str) -> Reason:
+    sentence = f"The {what} were not measured: no test text names any; add some to {where}."
+    return Reason(name=name, level="note", sentence=sentence)
+
+
+def _interval(right: Bools) -> list[float]:
+    low, high = wilson(int(right.sum()), len(right))
+    return [round(low, 4), round(high, 4)]
+
+
+def _rounded(p_value: float) -> float:
+    return float(f"{p_value:.3g}")
+
+
+def _p(p_value: float) -> str:
+    return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"
