@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import aiohttp
 
@@ -25,8 +26,12 @@ from bot.http.files import FileLimits, FileStore
 from bot.http.guard import Guard
 from bot.http.limits import Limits
 from bot.intake import Intake
+from bot.learning.by_hand import ByHand
 from bot.learning.corrections import ReviewedTurns
+from bot.learning.release.opened import open_releases
+from bot.learning.release.releases import Releases
 from bot.learning.runs import RunParts, TrainingRuns
+from bot.learning.unknown_job import UnknownJob
 from bot.learning.versions import Versions
 from bot.locks import AdvisoryLocks, ConversationLocks, NoLocks
 from bot.log import database
@@ -79,13 +84,16 @@ class Gateway:
     sweep: Sweep
     answers: AnswerStore
     versions: Versions
+    releases: Releases
     training: TrainingRuns
+    by_hand: ByHand
     processes: Processes
     sessions: Sessions
     eraser: Eraser
     retention: Retention
     voice: VoiceJob
     ranking: Ranking
+    unknowns: UnknownJob
     labels: Labels
 
     def redact(self, text: str) -> str:
@@ -124,6 +132,7 @@ class Gateway:
         await self.retention.close()
         await self.eraser.close()
         await self.voice.close()
+        await self.unknowns.close()
         await self.ranking.close()
         await self.training.close()
         await self.answers.close()
@@ -199,6 +208,11 @@ def open_gateway(
     numbered |= {name for name, channel in channels.items() if channel.numbered}
     postage = overrides.postage or Postage()
     versions = Versions(session, settings)
+    releases = open_releases(journal, session, settings, world)
+    # The ranking lets go of it.
+    embedding = ServiceEmbedding(
+        UnderstandingClient(settings.nlu_url, timeout_s=settings.embed_timeout_s)
+    )
     eraser = open_eraser(settings, journal, services, guard.tokens.hash_text, world)
     answers = AnswerStore(journal, settings, world)
     eraser.on_answers = answers.look_again
@@ -223,6 +237,7 @@ def open_gateway(
         sweep=Sweep(journal, desk, world),
         answers=answers,
         versions=versions,
+        releases=releases,
         processes=Processes(session, settings),
         eraser=eraser,
         retention=Retention(journal, eraser, world),
@@ -232,16 +247,15 @@ def open_gateway(
                 settings=settings,
                 world=world,
                 corrections=ReviewedTurns(journal),
-                promote=versions.promote,
+                promote=partial(releases.promote, actor="training"),
             )
         ),
+        by_hand=ByHand(journal, settings),
         sessions=Sessions.of(settings, journal, guard, world),
         voice=VoiceJob.of(settings, journal, session, world),
         ranking=Ranking(
             journal,
-            ServiceEmbedding(
-                UnderstandingClient(settings.nlu_url, timeout_s=settings.embed_timeout_s)
-            ),
+            embedding,
             world,
             terms=Terms(
                 per_customer=settings.review_per_customer,
@@ -251,6 +265,7 @@ def open_gateway(
             ),
             every_s=settings.review_every_s,
         ),
+        unknowns=UnknownJob(journal, embedding, world),
         labels=Labels(journal, session, settings.nlu_url),
     )
 

@@ -11,6 +11,7 @@ from bot.console.answers import routes as answers
 from bot.console.channels import routes as channels
 from bot.console.conversation import routes as conversation
 from bot.console.inbox import routes as inbox
+from bot.console.learning import routes as learning
 from bot.console.models import routes as models
 from bot.console.people import routes as people
 from bot.console.people.sign_in import SignIn
@@ -36,6 +37,7 @@ AREAS: tuple[Area, ...] = (
     voice.routes,
     answers.routes,
     models.routes,
+    learning.routes,
     channels.routes,
     privacy.routes,
 )
@@ -48,6 +50,7 @@ SECTIONS = (
     ("/voice", "shared.section.voice"),
     ("/alerts", "shared.section.alerts"),
     ("/models", "shared.section.models"),
+    ("/learning", "shared.section.learning"),
     ("/channels", "shared.section.channels"),
     ("/people", "shared.section.people"),
     ("/privacy", "shared.section.privacy"),

@@ -11,6 +11,7 @@ from bot.console.routes import ADMINISTRATORS
 from bot.console.visit import Visit
 from bot.errors import RequestError
 from bot.learning.corrections import count_since
+from bot.learning.release.releases import Releases
 from bot.learning.runs import MAX_EPOCHS, Options, TrainingRuns
 from bot.learning.versions import Catalogue, Versions
 from bot.log import training_runs
@@ -27,9 +28,15 @@ class ModelPages:
     """Reading for everyone, switching and training for administrators."""
 
     def __init__(
-        self, versions: Versions, training: TrainingRuns, journal: Journal, world: World
+        self,
+        versions: Versions,
+        releases: Releases,
+        training: TrainingRuns,
+        journal: Journal,
+        world: World,
     ) -> None:
         self._versions = versions
+        self._releases = releases
         self._training = training
         self._journal = journal
         self._world = world
@@ -106,7 +113,7 @@ class ModelPages:
         """Have a version serve."""
         version = visit.param("version")
         _known(await self._versions.catalogue(), version, "version")
-        await self._versions.promote(version)
+        await self._releases.promote(version, actor=visit.agent.name)
         return visit.redirect("/models", notice="models.promoted")
 
     async def train(self, visit: Visit) -> web.Response:

@@ -9,7 +9,9 @@ _VERSION = "/models/versions/{version}"
 
 def routes(gateway: Gateway) -> list[Route]:
     """Reading for everyone, switching and training for administrators."""
-    pages = ModelPages(gateway.versions, gateway.training, gateway.journal, gateway.world)
+    pages = ModelPages(
+        gateway.versions, gateway.releases, gateway.training, gateway.journal, gateway.world
+    )
     return [
         Route(method="GET", path="/models", handler=pages.list, roles=EVERYONE),
         Route(method="GET", path="/models/serving", handler=pages.serving, roles=EVERYONE),

@@ -38,6 +38,8 @@ _PERSON = "/people/{agent_id}"
 _TURN = "/review/turns/{turn_id}"
 _PROPOSAL = "/review/answers/{proposal_id}"
 _CUSTOMER = "/privacy/customers/{conversation_id}"
+_RUN = "/learning/runs/{run_id}"
+_GROUP = "/learning/unknowns/{cluster_id}"
 _REQUEST = "/privacy/requests/{request_id}"
 
 CONSOLE: dict[str, Cell] = {
@@ -150,6 +152,27 @@ CONSOLE: dict[str, Cell] = {
     "POST /models/versions/{version}/promote": Cell(
         ADMINISTRATORS, "promote_model", tested="test_model*.py"
     ),
+    # Learning: what holds no words of a customer's is for everyone
+    "GET /learning": Cell(EVERYONE),
+    "GET /learning/runs": Cell(EVERYONE),
+    f"GET {_RUN}": Cell(REVIEWING, "read_learning_run", tested="test_learning*.py"),
+    f"GET {_RUN}/proof": Cell(REVIEWING, "read_learning_run", tested="test_learning*.py"),
+    "POST /learning/runs": Cell(ADMINISTRATORS, "run_learning", tested="test_learning*.py"),
+    f"POST {_RUN}/cancel": Cell(ADMINISTRATORS, "cancel_learning", tested="test_learning*.py"),
+    "POST /learning/canary": Cell(ADMINISTRATORS, "start_canary", tested="test_learning*.py"),
+    "POST /learning/trial/promote": Cell(
+        ADMINISTRATORS, "promote_model", tested="test_learning*.py"
+    ),
+    "POST /learning/trial/end": Cell(ADMINISTRATORS, "end_trial", tested="test_learning*.py"),
+    "POST /learning/roll-back": Cell(ADMINISTRATORS, "roll_back_model", tested="test_learning*.py"),
+    "GET /learning/held-back": Cell(REVIEWING, "read_held_back"),
+    "POST /learning/held-back": Cell(REVIEWING, "decide_held_back", tested="test_learning*.py"),
+    "GET /learning/unknowns": Cell(REVIEWING, "read_unknowns"),
+    "GET /learning/unknowns/status": Cell(REVIEWING),
+    "POST /learning/unknowns/refresh": Cell(REVIEWING, "group_unknowns", form={}),
+    f"GET {_GROUP}": Cell(REVIEWING, "read_unknown", tested="test_learning*.py"),
+    f"POST {_GROUP}/name": Cell(REVIEWING, "name_unknown", tested="test_learning*.py"),
+    f"POST {_GROUP}/dismiss": Cell(REVIEWING, "dismiss_unknown", tested="test_learning*.py"),
     # Channels
     "GET /channels": Cell(EVERYONE),
     "POST /channels/outbox/retry": Cell(ADMINISTRATORS),

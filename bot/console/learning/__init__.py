@@ -1,0 +1,1 @@
+"""The learning loop: its runs and releases, what is held back, messages nothing is known for."""

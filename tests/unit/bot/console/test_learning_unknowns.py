@@ -1,0 +1,167 @@
+"""The pages of unknown messages: groups with examples, named, thinned out, dismissed."""
+
+import asyncio
+import html
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+from sqlalchemy import select
+
+from bot.console.learning.typical import typical_words
+from bot.log import annotations, tables
+from tests.integration.review_log import add_turn
+from tests.understanding_service import UnderstandingService
+from tests.unit.bot.conftest import Running
+from tests.unit.bot.console.visitors import Visitor, sign_in
+
+UNKNOWN = (("nlu_fallback", 0.7), ("track_order", 0.2), ("cancel_order", 0.1))
+GIFTS = [f"gift wrapping {word}" for word in ("please", "now", "today", "paper", "<b>box</b>")]
+GROUPS = "/learning/unknowns"
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[tuple[UnderstandingService, str]]:
+    service = UnderstandingService()
+    async with TestServer(service.app()) as server:
+        yield service, str(server.make_url("/")).rstrip("/")
+
+
+@pytest.fixture
+async def site(
+    service: tuple[UnderstandingService, str], start: Callable[..., Awaitable[Running]]
+) -> Running:
+    return await start(nlu_url=service[1])
+
+
+async def say(site: Running, texts: Sequence[str]) -> list[str]:
+    """A customer each, just now, of whom nothing was understood."""
+    ids = []
+    for number, text in enumerate(texts):
+        id_ = f"t{number:03}-{abs(hash(text)) % 10**8}"
+        at = site.gateway.world.now()
+        unit = partial(add_turn, id_=id_, text=text, ranking=UNKNOWN, created_at=at)
+        ids.append(await site.gateway.journal.write(unit))
+    return ids
+
+
+async def grouped(visitor: Visitor) -> str:
+    """The list after everything was grouped anew."""
+    assert (await visitor.post(f"{GROUPS}/refresh")).status == 303
+    async with asyncio.timeout(10):
+        while "hx-get" in (status := await visitor.text(f"{GROUPS}/status")):
+            await asyncio.sleep(0.02)
+    assert "grouped" in status
+    return await visitor.text(GROUPS)
+
+
+async def audited(site: Running, action: str) -> list[str]:
+    audit = tables.audit
+    query = select(audit.c.target).where(audit.c.action == action)
+    return await site.gateway.journal.read(lambda c: list(c.execute(query).scalars()))
+
+
+def group_of(page: str) -> str:
+    found = re.findall(r'id="group-([^"]+)"', page)
+    assert len(found) == 1
+    return str(found[0])
+
+
+async def test_a_group_is_shown_with_examples_words_and_guesses(site: Running) -> None:
+    await say(site, GIFTS)
+    ben = await sign_in(site, "Ben", "reviewer")
+    assert "No group waits for a name" in await ben.text(GROUPS)
+    page = await grouped(ben)
+    assert "<b>box</b>" not in page
+    text = html.unescape(page)
+    assert "5 messages of 5 customers" in text
+    assert all(one in text for one in GIFTS)
+    assert "wrapping</span>" in text
+    assert "track_order</span> 100%" in text
+    one = await ben.text(f"{GROUPS}/{group_of(page)}")
+    assert one.count('name="turn"') == 5
+    assert await audited(site, "read_unknown") == [group_of(page)]
+    assert await audited(site, "read_unknowns")
+    assert await audited(site, "group_unknowns")
+
+
+async def test_a_name_labels_what_is_ticked_in_the_reviewers_name(site: Running) -> None:
+    turns = await say(site, GIFTS)
+    ben = await sign_in(site, "Ben", "reviewer")
+    group = group_of(await grouped(ben))
+    form: Any = [("csrf", ben.csrf), ("intent", " gift_wrapping ")]
+    form += [("turn", turn) for turn in turns[:3]]
+    named = await ben.send("POST", f"{GROUPS}/{group}/name", {}, form)
+    assert named.headers["Location"] == f"/console{GROUPS}?notice=learning.named"
+    records = await site.gateway.journal.read(lambda c: annotations.records_of(c, turns))
+    assert {(one["turn_id"], one["intent"], one["agent_id"]) for one in records} == {
+        (turn, "gift_wrapping", ben.id) for turn in turns[:3]
+    }
+    assert await audited(site, "name_unknown") == [group]
+    assert "No group waits for a name" in await ben.text(GROUPS)
+    again = await ben.send("POST", f"{GROUPS}/{group}/name", {}, form)
+    assert again.status == 409
+    assert (await ben.get(f"{GROUPS}/{group}")).status == 404
+    # They can be taken back one by one.
+    assert "gift_wrapping" in await ben.text("/review/history")
+
+
+@pytest.mark.parametrize("intent", ["", "gift wrapping", "nlu_fallback", "/gift", "x" * 200])
+async def test_what_is_no_name_is_refused_with_the_reason(site: Running, intent: str) -> None:
+    turns = await say(site, GIFTS)
+    ben = await sign_in(site, "Ben", "reviewer")
+    group = group_of(await grouped(ben))
+    refused = await ben.post(f"{GROUPS}/{group}/name", intent=intent, turn=turns[0])
+    assert refused.status == 422
+    assert group in await ben.text(GROUPS)
+
+
+async def test_a_dismissed_group_does_not_come_again(site: Running) -> None:
+    await say(site, GIFTS)
+    ben = await sign_in(site, "Ben", "reviewer")
+    group = group_of(await grouped(ben))
+    assert (await ben.post(f"{GROUPS}/{group}/dismiss")).status == 303
+    assert "No group waits for a name" in await grouped(ben)
+    assert await audited(site, "dismiss_unknown") == [group]
+    assert (await ben.post(f"{GROUPS}/nothing/dismiss")).status == 404
+
+
+async def test_without_the_understanding_service_the_page_says_so(
+    site: Running, service: tuple[UnderstandingService, str]
+) -> None:
+    await say(site, GIFTS)
+    service[0].down = True
+    ben = await sign_in(site, "Ben", "reviewer")
+    await ben.post(f"{GROUPS}/refresh")
+    async with asyncio.timeout(10):
+        while "hx-get" in (status := await ben.text(f"{GROUPS}/status")):
+            await asyncio.sleep(0.02)
+    assert "does not answer" in status
+
+
+async def test_an_agent_sees_no_words_of_the_unknown(site: Running) -> None:
+    ada = await sign_in(site, "Ada", "agent")
+    assert (await ada.get(GROUPS)).status == 403
+    page = await ada.text("/learning")
+    assert 'href="/console/learning/unknowns"' not in page
+
+
+def test_words_stand_for_a_group_that_has_them_and_the_others_have_not() -> None:
+    groups = [
+        ["please wrap it", "wrap this please", "can you wrap"],
+        ["please open early", "open on sunday please", "is it open"],
+    ]
+    first, second = typical_words(groups)
+    assert first[0] == "wrap"
+    assert second[0] == "open"
+    assert "please" not in first[:1]
+    assert "sunday" not in second
+
+
+def test_chinese_words_are_pairs_of_characters() -> None:
+    (words,) = typical_words([["礼品包装 多少钱", "可以礼品包装吗", "礼品包装"]])
+    assert "包装" in words
+    assert typical_words([[]]) == [[]]

@@ -1,0 +1,92 @@
+"""Groups among vectors: what is alike is one group, strays are none."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bot.learning.unknowns import UnknownTerms, find_clusters
+
+TERMS = UnknownTerms()
+
+
+def bundle(centre: int, count: int, *, spread: float = 0.1, seed: int = 0) -> NDArray[np.float32]:
+    """Vectors around an axis, (count, 32)."""
+    noise = np.random.default_rng(seed + centre).normal(size=(count, 32)) * spread
+    noise[:, centre] += 1.0
+    return unit(noise)
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    made: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return made
+
+
+def strays(count: int) -> NDArray[np.float32]:
+    """Vectors at right angles to each other, from the far end of the axes."""
+    return np.eye(32, dtype=np.float32)[::-1][:count]
+
+
+def test_two_groups_are_told_apart_and_strays_left_out() -> None:
+    vectors = np.concatenate([bundle(0, 6), strays(8), bundle(1, 9)])
+    found = find_clusters(vectors, terms=TERMS)
+    assert [sorted(one.indices) for one in found] == [list(range(14, 23)), list(range(6))]
+
+
+def test_one_group_is_found_among_nothing_else() -> None:
+    (found,) = find_clusters(bundle(3, 5), terms=TERMS)
+    assert sorted(found.indices) == [0, 1, 2, 3, 4]
+
+
+def test_fewer_than_a_groups_texts_are_none() -> None:
+    assert find_clusters(bundle(3, 4), terms=TERMS) == []
+    assert len(find_clusters(bundle(3, 4), terms=UnknownTerms(least=4))) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_hardly_anything_is_no_group(count: int) -> None:
+    vectors = np.zeros((count, 32), dtype=np.float32)
+    assert find_clusters(vectors, terms=UnknownTerms(least=1)) == []
+
+
+def test_the_most_typical_stands_first_with_its_likeness_to_the_middle() -> None:
+    vectors = np.concatenate([bundle(0, 6, spread=0.01), bundle(0, 1, spread=0.12, seed=9)])
+    (found,) = find_clusters(vectors, terms=TERMS)
+    assert found.indices[-1] == 6
+    assert list(found.likeness) == sorted(found.likeness, reverse=True)
+    cosines = vectors[list(found.indices)] @ found.centre
+    assert found.likeness == pytest.approx(cosines.tolist())
+    assert found.cohesion == pytest.approx(float(cosines.mean()))
+
+
+def test_a_tighter_bound_splits_what_is_less_alike() -> None:
+    # Two bundles at a cosine of about 0.5.
+    one, other = bundle(0, 6, spread=0.02), bundle(1, 6, spread=0.02)
+    vectors = np.concatenate([one, unit((one + other * 1.7).astype(np.float64))])
+    assert len(find_clusters(vectors, terms=TERMS)) == 1
+    assert len(find_clusters(vectors, terms=UnknownTerms(apart=0.3))) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    least=st.integers(1, 6),
+    seed=st.integers(0, 50),
+)
+def test_groups_are_disjoint_large_enough_and_do_not_hang_on_the_order(
+    sizes: list[int], least: int, seed: int
+) -> None:
+    vectors = np.concatenate([bundle(place, size) for place, size in enumerate(sizes)])
+    terms = UnknownTerms(least=least)
+    found = find_clusters(vectors, terms=terms)
+    taken = [index for one in found for index in one.indices]
+    assert len(taken) == len(set(taken))
+    assert all(len(one.indices) >= least for one in found)
+    assert [one.weight for one in found] == sorted((one.weight for one in found), reverse=True)
+    order = np.random.default_rng(seed).permutation(len(vectors))
+    shuffled = find_clusters(vectors[order], terms=terms)
+    groups = {frozenset(one.indices) for one in found}
+    assert {frozenset(int(order[i]) for i in one.indices) for one in shuffled} == groups
