@@ -24,6 +24,7 @@ from actions.qa.importing import (
 )
 from actions.qa.live import Findings, QaSearch
 from actions.qa.pairs import CsvColumns
+from actions.qa.preparing import prepare_command
 from actions.qa.store import read_pairs
 from actions.settings import ActionSettings
 from actions.understanding import UnderstandingClient
@@ -35,6 +36,9 @@ _TABULAR = {".csv", ".tsv"}
 @click.group()
 def qa() -> None:
     """The store of answered questions."""
+
+
+qa.add_command(prepare_command)
 
 
 @qa.command("import")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,15 @@ class BaseEmbedder:
             self._model.encode, list(texts), normalize_embeddings=True, show_progress_bar=False
         )
         return Embeddings(vectors=np.asarray(made, dtype=np.float32), embedder=self._name)
+
+
+def bundle_embedder(folder: Path, settings: NluSettings) -> BundleEmbedder:
+    """The embedder of the bundle in a folder, on the device that the settings name.
+
+    Raises NluError when it cannot be loaded.
+    """
+    device = choose_device(settings.device)
+    return BundleEmbedder(load(folder, device=device, threads=settings.nlu_threads))
 
 
 def local_embedder(settings: NluSettings) -> tuple[Embedder, str]:

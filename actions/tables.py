@@ -90,7 +90,7 @@ class QaRevision(Base):
 
 
 class QaVariant(Base):
-    """One wording of a pair's question, with its embedding (little-endian float32)."""
+    """One wording of a pair's question; its vectors are rows of `qa_vector`."""
 
     __tablename__ = "qa_variant"
     __table_args__ = (UniqueConstraint("pair_id", "position"),)
@@ -99,10 +99,30 @@ class QaVariant(Base):
     pair_id: Mapped[str] = mapped_column(ForeignKey("qa_pair.id", ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(Integer)  # 0 is the question itself
     text: Mapped[str] = mapped_column(Text)
-    embedding: Mapped[bytes | None] = mapped_column(LargeBinary)
-    embedder: Mapped[str | None] = mapped_column(String(200))
     # The conversation in which a customer wrote it; NULL for the company's own words.
     conversation_id: Mapped[str | None] = mapped_column(Text, index=True)
+
+
+class QaVector(Base):
+    """A wording as one embedder sees it; the sets of several embedders lie side by side."""
+
+    __tablename__ = "qa_vector"
+
+    variant_id: Mapped[int] = mapped_column(
+        ForeignKey("qa_variant.id", ondelete="CASCADE"), primary_key=True
+    )
+    embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)  # float32, little-endian
+
+
+class QaScale(Base):
+    """The calibration of the store as one embedder sees it: written when its set is whole."""
+
+    __tablename__ = "qa_scale"
+
+    embedder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    calibration: Mapped[dict[str, Any]] = mapped_column(JSON)
+    used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))  # fitted, or chosen again
 
 
 class QaState(Base):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from bot.errors import KefuError
+from bot.errors import KefuError, LogMissing
 from bot.processes import kefu_processes
 from bot.settings import Settings
 from bot.up import FREE_GB, check_model, check_ports, running_state
@@ -178,6 +178,42 @@ def widget(settings: Settings) -> Finding:
     )
 
 
+def learning(settings: Settings) -> Finding:
+    """How the last run of the learning loop ended, and when the next one is due."""
+    from bot.learning.schedule import next_run, read_period
+    from bot.log import harvested, learning_runs
+    from bot.log.opened import opened_log
+    from bot.world import utc_now
+
+    try:
+        period = read_period(settings.learn_every)
+        with opened_log() as connection:
+            runs = learning_runs.latest(connection, limit=20)
+            first_turn = harvested.first_turn(connection)
+    except LogMissing:
+        return Finding(check="learning", ok=True, seen="no log to learn from yet")
+    except KefuError as error:
+        return Finding(check="learning", ok=False, seen=str(error), remedy="see the message")
+    seen = "no run yet"
+    if runs:
+        last = runs[0]
+        verdict = (last["verdict"] or {}).get("decision")
+        said = last["state"] if verdict is None else f"{last['state']} ({verdict})"
+        seen = f"last run {last['created_at']:%Y-%m-%d %H:%M} {said}"
+    if period is None:
+        seen += ", KEFU_LEARN_EVERY is off: it runs when `kefu learn --once` is asked for"
+    else:
+        due = next_run(runs, period, utc_now(), first_turn=first_turn)
+        seen += f", next one {due:%Y-%m-%d %H:%M} UTC"
+    failed = bool(runs) and runs[0]["state"] == "failed"
+    return Finding(
+        check="learning",
+        ok=not failed,
+        seen=f"{seen}: {runs[0]['error']}" if failed else seen,
+        remedy="mend what it says, then run kefu learn --once",
+    )
+
+
 def front_door(settings: Settings) -> Finding:
     """Whether the settings of the outer security can be used, and hold for who may reach us."""
     from bot.http.guard import open_origins
@@ -258,6 +294,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     model,
     dialogue_model,
     widget,
+    learning,
     front_door,
     secret_files,
     disk,

@@ -1,10 +1,11 @@
-"""The four processes of kefu: how each is started, and when it is ready."""
+"""The processes of kefu: how each is started, and when it is ready."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bot.learning.schedule import read_period
 from bot.settings import Settings
 
 
@@ -18,6 +19,8 @@ class ProcessSpec:
     port: int
     port_setting: str
     after: tuple[str, ...] = ()
+    # Without it customers are not answered: when it cannot be started nothing is.
+    vital: bool = True
     # Settings of this process alone.
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -35,7 +38,7 @@ class ProcessSpec:
 def kefu_processes(settings: Settings) -> list[ProcessSpec]:
     """The processes in the order in which they become useful to each other.
 
-    Several gateways are named gateway, gateway-2 and so on.
+    Several gateways are named gateway, gateway-2 and so on. Raises BadPeriod.
     """
     python = sys.executable
     launcher = Path(__file__).parent / "dialogue" / "server.py"
@@ -63,6 +66,7 @@ def kefu_processes(settings: Settings) -> list[ProcessSpec]:
             after=("understanding",),
         ),
         *(_gateway(settings, number) for number in range(settings.gateways)),
+        *([] if read_period(settings.learn_every) is None else [_learning(settings)]),
     ]
 
 
@@ -76,6 +80,18 @@ def _gateway(settings: Settings, number: int) -> ProcessSpec:
         port_setting="KEFU_PORT",
         after=("understanding", "dialogue", "actions"),
         variables={"KEFU_PORT": str(port)},
+    )
+
+
+def _learning(settings: Settings) -> ProcessSpec:
+    return ProcessSpec(
+        name="learning",
+        command=[sys.executable, "-m", "bot.learning"],
+        url=f"http://127.0.0.1:{settings.learn_port}",
+        port=settings.learn_port,
+        port_setting="KEFU_LEARN_PORT",
+        after=("gateway",),
+        vital=False,
     )
 
 

@@ -141,7 +141,8 @@ class Supervisor:
                 if self.stopping.is_set():
                     return
                 starts += 1
-                if not child.ready.is_set() and starts >= STARTS_BEFORE_GIVING_UP:
+                gives_up = child.spec.vital and starts >= STARTS_BEFORE_GIVING_UP
+                if gives_up and not child.ready.is_set():
                     raise ProcessKeepsDying(child.spec.name, child.log_path, child.last_line)
                 child.restarts += 1
                 if time.monotonic() - started_at > STEADY_S:
@@ -176,7 +177,8 @@ class Supervisor:
                     self._fail(failure)
                     return
             child.ready.set()
-            if all(other.ready.is_set() for other in self.children.values()):
+            vital = [other for other in self.children.values() if other.spec.vital]
+            if all(other.ready.is_set() for other in vital):
                 self.all_ready.set()
             self.write_state()
         silent = 0
@@ -213,7 +215,7 @@ class Supervisor:
             handler.close()
 
     async def _drain(self) -> None:
-        """Stop the gateway first, the others when it has answered what it had accepted."""
+        """Stop who needs the others first: they go on until it has answered what it accepted."""
         for name in reversed(list(self.children)):
             child = self.children[name]
             child.signal(signal.SIGTERM)

@@ -30,7 +30,7 @@ DETACHED_START_S = 180.0
 )
 @click.option("--prepared", is_flag=True, hidden=True, help="The caller has prepared all.")
 def up(*, detach: bool, prepared: bool) -> None:
-    """Train what is not trained, start the four processes, supervise them."""
+    """Train what is not trained, start the processes, supervise them."""
     settings = Settings()
     running = running_state(settings)
     if running is not None:
@@ -230,7 +230,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 
 async def supervise(settings: Settings) -> None:
-    """Run the four processes until a signal; announce when all of them answer."""
+    """Run the processes until a signal; announce when all that answer customers do."""
 
     async def import_answers() -> None:
         from actions.errors import ActionsError
@@ -306,7 +306,7 @@ def _welcome(settings: Settings) -> str:
     addresses = [spec.url for spec in kefu_processes(settings) if spec.name.startswith("gateway")]
     return (
         f"kefu is up at {', '.join(addresses)}\n"
-        f"  shop:  {kefu_processes(settings)[-1].url}/demo (a page with the chat on it)\n"
+        f"  shop:  {addresses[-1]}/demo (a page with the chat on it)\n"
         "  chat:  .venv/bin/kefu chat\n"
         f"  logs:  {settings.state_dir / 'logs'}\n"
         "  stop:  .venv/bin/kefu down"

@@ -6,15 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nlu.bundle import Bundle, Manifest, file_sha256, seal, unfinished, write_json
+from nlu.bundle import Bundle, Manifest, seal, unfinished, write_json
 from nlu.calibration import Calibration, Floats
 from nlu.continuing import continued_labels
 from nlu.decoding import tag_transitions
+from nlu.embedders import Embedder, put_embedder, tuned_on
 from nlu.encoder import quiet_libraries, save_model, save_tokenizer
 from nlu.errors import TrainingFailed
 from nlu.evaluation import meanings, score
 from nlu.examples import Example, TrainingData
-from nlu.export import export_classifier, export_embedder, save_embedder
+from nlu.export import export_classifier
 from nlu.fitting import calibrate
 from nlu.labels import labels_of
 from nlu.lexical import write_lexical
@@ -23,6 +24,7 @@ from nlu.onnx_engine import OnnxEngine
 from nlu.progress import Progress
 from nlu.quantising import quantise_graphs
 from nlu.recipe import Recipe
+from nlu.retriever_gate import RetrieverTask, Tuning, data_digest, retune
 from nlu.seen import read_seen, told_apart, write_seen
 from nlu.spans import to_tags
 from nlu.split import stable_split
@@ -45,6 +47,8 @@ class Order:
     now: datetime
     # The bundle whose weights training goes on from; None: it begins at the base encoder.
     champion: Bundle | None = None
+    # The retriever to tune; None: the embedder stays what it is.
+    retriever: RetrieverTask | None = None
     checkpoints: Path | None = None
     board: Path | None = None
 
@@ -102,21 +106,20 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
         progress.say("exporting for the CPU and quantising to int8")
         save_model(trained.model, folder)
         export_classifier(trained.model, folder)
-        dim = save_embedder(order.base_model, folder)
-        export_embedder(folder)
+        embedder = put_embedder(order.base_model, folder, champion, _tuning(order, progress))
         write_lexical(folder, task.examples, labels)
         write_seen(folder, task.examples)
         matchers = _write_matchers(folder, replace(data, examples=tuple(task.examples)))
         bundle = Bundle(
             folder=folder,
-            manifest=_manifest(data, order, folder, dim),
+            manifest=_manifest(data, order, embedder),
             labels=labels,
             calibration=Calibration(),
             transitions=_write_transitions(task, folder),
             matchers=matchers,
         )
         sample = held_out or task.examples[-_STAND_IN:]
-        precision = quantise_graphs(bundle, tokenizer, sample)
+        precision = quantise_graphs(bundle, tokenizer, sample, embedder=embedder.precision)
         engine = OnnxEngine(folder, mode=precision["mode"])
         bundle = replace(
             bundle,
@@ -135,6 +138,7 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
                 "held_out": len(held_out),
             },
             "recipe": asdict(recipe),
+            "retriever": embedder.report,
         }
         write_json(folder, "labels.json", asdict(labels))
         write_json(folder, "calibration.json", asdict(bundle.calibration))
@@ -143,16 +147,27 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
     return report
 
 
-def _manifest(data: TrainingData, order: Order, folder: Path, dim: int) -> Manifest:
-    digests = [file_sha256(path) for path in sorted(folder.glob("embedder/**/*.safetensors"))]
-    name = Path(order.base_model).name
+def _tuning(order: Order, progress: Progress) -> Tuning | None:
+    """What came of tuning the retriever; None where nothing is new to the champion's."""
+    task = order.retriever
+    if task is None:
+        return None
+    digest = data_digest(task)
+    if order.champion is not None and tuned_on(order.champion) == digest:
+        progress.say("the answered questions are those that the retriever was tuned on")
+        return None
+    progress.say("tuning the retriever on the answered questions")
+    tuning = retune(task, progress=progress, checkpoints=order.checkpoints)
+    return replace(tuning, report={**tuning.report, "data": digest})
+
+
+def _manifest(data: TrainingData, order: Order, embedder: Embedder) -> Manifest:
     return Manifest(
         version=order.target.name,
         created_at=order.now.isoformat(timespec="seconds"),
         base_model=order.base_model,
-        # The same for every bundle of one base encoder: stored embeddings outlive a retraining.
-        embedder_id="-".join([name, *(digest[:12] for digest in digests)]),
-        embedding_dim=dim,
+        embedder_id=embedder.id,
+        embedding_dim=embedder.dim,
         mode="cpu",
         max_tokens=order.recipe.max_tokens,
         seed=order.recipe.seed,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,11 +14,15 @@ from nlu.bundle import Bundle, BundleStore, open_bundle
 from nlu.describing import describe
 from nlu.errors import DataError, NluError
 from nlu.examples import Example, TrainingData
-from nlu.learned import read_learned
+from nlu.learned import read_learned, read_taught
 from nlu.qa_yaml import read_qa_wordings
 from nlu.rasa_yaml import read_rasa_nlu
 from nlu.settings import NluSettings
 from nlu.tables import read_emotion_table, read_intent_table
+
+if TYPE_CHECKING:
+    from nlu.build import Order
+    from nlu.retriever_gate import RetrieverTask
 
 _YAML = {".yml", ".yaml"}
 _FilePath = click.Path(path_type=Path)
@@ -59,6 +63,11 @@ def plain_errors(command: Command) -> Command:
     "--continue-from",
     metavar="VERSION",
     help="Go on from the weights of VERSION (or `current`) and rehearse what it knows.",
+)
+@click.option(
+    "--retriever",
+    is_flag=True,
+    help="Also tune the embedder of the answers on the wordings in qa/ and the dataset's.",
 )
 @click.option("--text", default="text", show_default=True, help="Column of the texts.")
 @click.option("--label", default="intent", show_default=True, help="Column of the intents.")
@@ -104,12 +113,12 @@ def train(**options: Any) -> None:
     }
     count = len(data.examples) + len(data.support)
     recipe = Recipe().fitted(count) if champion is None else Recipe().continuing()
+    base_model = options["base_model"] or settings.base_model
+    device = choose_device(options["device"] or settings.device)
     order = Order(
         target=out or store.root / new_version(data, now),
-        base_model=champion.manifest.base_model
-        if champion is not None
-        else options["base_model"] or settings.base_model,
-        device=choose_device(options["device"] or settings.device),
+        base_model=base_model if champion is None else champion.manifest.base_model,
+        device=device,
         recipe=replace(recipe, **chosen),
         parent=_parent(champion, out, store),
         now=now,
@@ -117,6 +126,8 @@ def train(**options: Any) -> None:
         checkpoints=options["checkpoints"],
         board=options["board"],
     )
+    if options["retriever"]:
+        order = replace(order, retriever=_retriever(data, order, options, settings))
     report = build(data, order, Progress())
     if out is None and not options["no_activate"]:
         store.activate(order.target.name)
@@ -243,6 +254,25 @@ def _champion(version: str | None, store: BundleStore) -> Bundle | None:
     if version == "current":
         return open_bundle(_bundle_folder(None, store))
     return open_bundle(store.folder(version))
+
+
+def _retriever(
+    data: TrainingData, order: "Order", options: dict[str, Any], settings: NluSettings
+) -> "RetrieverTask":
+    """What the embedder of the answers is tuned on, and what it must beat."""
+    from nlu.retriever_gate import RetrieverTask
+    from nlu.retriever_pairs import STRANGE_INTENTS, read_pairs, with_wordings
+    from nlu.torch_engine import EMBEDDER
+
+    taught = () if options["dataset"] is None else read_taught(options["dataset"])
+    pairs = read_pairs((options["data"] or settings.data_dir) / "qa")
+    return RetrieverTask(
+        pairs=with_wordings(pairs, taught),
+        base=order.base_model,
+        champion=None if order.champion is None else order.champion.folder / EMBEDDER,
+        strange=[e.text for e in data.examples if e.intent in STRANGE_INTENTS],
+        device=order.device,
+    )
 
 
 def _parent(champion: Bundle | None, out: Path | None, store: BundleStore) -> str | None:

@@ -27,12 +27,17 @@ class _Embedder(nn.Module):
         return nn.functional.normalize(output["sentence_embedding"], dim=-1)  # (batch, dim)
 
 
-def save_embedder(base_model: str, folder: Path) -> int:
-    """Copies the untouched base encoder as a sentence-transformers folder; its dimension.
+def save_embedder(embedder: str | Path | SentenceTransformer, folder: Path) -> int:
+    """Puts an embedder into a bundle as a sentence-transformers folder; returns its dimension.
 
-    An encoder that is no sentence-transformers model gets mean pooling.
+    It is a tuned one, the folder of another bundle's, or the name of a base encoder; an encoder
+    that is no sentence-transformers model gets mean pooling.
     """
-    model = SentenceTransformer(encoder_path(base_model), device="cpu")
+    model = embedder
+    if not isinstance(model, SentenceTransformer):
+        path = str(model) if isinstance(model, Path) else encoder_path(model)
+        model = SentenceTransformer(path, device="cpu", local_files_only=isinstance(embedder, Path))
+    model = model.cpu()
     model.save(str(folder / EMBEDDER_FOLDER), create_model_card=False)
     return int(model.get_embedding_dimension() or 0)
 

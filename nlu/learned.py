@@ -12,14 +12,30 @@ FILE = "rows.jsonl"
 
 
 def read_learned(folder: Path) -> tuple[Example, ...]:
-    """The rows of a version's folder that are for training, each once.
+    """The rows of a version's folder that are for training and have a label, each once.
 
     Raises DataError that names the line which is none.
     """
-    return tuple(dict.fromkeys(_examples(folder)))
+    examples = (example for row, example in _rows(folder) if row["split"] == "train")
+    return tuple(
+        dict.fromkeys(
+            e for e in examples if e.intent is not None or e.emotion is not None or e.spans
+        )
+    )
 
 
-def _examples(folder: Path) -> Iterator[Example]:
+def read_taught(folder: Path) -> tuple[tuple[str, str], ...]:
+    """(text, id of the answered question that fits it) of the rows that are for training."""
+    return tuple(
+        dict.fromkeys(
+            (example.text, str(row["pair_id"]))
+            for row, example in _rows(folder)
+            if row["split"] == "train" and row.get("pair_id") is not None
+        )
+    )
+
+
+def _rows(folder: Path) -> Iterator[tuple[dict[str, Any], Example]]:
     path = folder / FILE
     if not path.is_file():
         raise DataError(f"no {FILE}: this is no version of the training data", path=folder)
@@ -27,16 +43,14 @@ def _examples(folder: Path) -> Iterator[Example]:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
-                example = _example(row)
+                found = (row, _example(row))
+                row["split"]
             except (ValueError, TypeError, KeyError) as error:
                 raise DataError(f"not a row ({error})", path=path, line=number) from None
-            if example is not None:
-                yield example
+            yield found
 
 
-def _example(row: dict[str, Any]) -> Example | None:
-    if row["split"] != "train":
-        return None
+def _example(row: dict[str, Any]) -> Example:
     entities = row["entities"]
     return Example(
         text=row["text"],

@@ -29,9 +29,16 @@ _EMBED_SAMPLE = 256
 
 
 def quantise_graphs(
-    bundle: Bundle, tokenizer: TextTokenizer, sample: Sequence[Example]
+    bundle: Bundle,
+    tokenizer: TextTokenizer,
+    sample: Sequence[Example],
+    *,
+    embedder: str | None = None,
 ) -> dict[str, str]:
-    """Quantises classifier and embedder; what each became, and the `mode` that serves."""
+    """Quantises classifier and embedder; what each became, and the `mode` that serves.
+
+    `embedder`: what its graph is already, if it was taken over from another bundle.
+    """
     folder = bundle.folder
     reference = TorchEngine(folder, bundle.labels, device="cpu")
     before = score(bundle, sample, meanings(bundle, reference, tokenizer, sample))
@@ -44,14 +51,14 @@ def quantise_graphs(
     embed_tokenizer = TextTokenizer(folder / "tokenizer.json", EMBED_TOKENS)
     texts = [example.text for example in sample[:_EMBED_SAMPLE]]
     queries = [Query(text=text, encoded=embed_tokenizer.encode(text)) for text in texts]
-    exact = _embeddings(reference, queries)
 
     def embedder_keeps() -> bool:
+        exact = _embeddings(reference, queries)
         rounded = _embeddings(OnnxEngine(folder, mode="cpu-int8"), queries)
         return float((exact * rounded).sum(axis=1).mean()) >= _LEAST_COSINE
 
     classifier = _quantise(folder / CLASSIFIER, classifier_keeps)
-    embedder = _quantise(folder / EMBEDDER, embedder_keeps)
+    embedder = embedder or _quantise(folder / EMBEDDER, embedder_keeps)
     mode = "cpu" if classifier == "float32" else "cpu-int8"
     return {"classifier": classifier, "embedder": embedder, "mode": mode}
 

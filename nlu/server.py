@@ -108,7 +108,7 @@ class Routes:
         )
 
     async def embed(self, request: web.Request) -> web.Response:
-        """Sentence embeddings of the untouched base encoder."""
+        """Sentence embeddings by the active bundle's embedder, which the answers are found with."""
         texts = read_texts(read_object(await request.read()), self._max_chars)
         model, vectors = await self.service.embed(texts)
         manifest = model.bundle.manifest

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from actions.qa.confidence import DEFAULT, DEPTH, Confidence, fit_confidence
 from actions.qa.index import SCORING, Likeness, PairIndex
 from actions.understanding import FloatArray
+from nlu.retriever_pairs import TaughtPair, is_tuned, split_pairs
 
 OFFERED = 3  # questions a customer is shown to choose from
 MAX_QUERIES = 2_000
@@ -85,7 +86,8 @@ def calibrate(
     """Measures a store by asking it its own wordings, each left out in turn.
 
     strange: texts nobody should get an answer to; strange_vectors: (texts, dim).
-    Only the variants are asked: the question itself is part of what is compared with.
+    Only the variants are asked: the question itself is part of what is compared with. And of an
+    embedder that was tuned only those that no tuning learns: it knows the others by heart.
     """
     rows = _askable(index, seed)
     if len(rows) < MIN_QUERIES:
@@ -192,9 +194,22 @@ def _best_scores(index: PairIndex, texts: Sequence[str], vectors: FloatArray | N
 def _askable(index: PairIndex, seed: int) -> NDArray[np.int64]:
     owners = index.corpus.owners
     rows = np.flatnonzero(np.r_[False, owners[1:] == owners[:-1]])
+    if is_tuned(index.corpus.embedder):
+        rows = rows[_never_learnt(index)[rows]]
     if len(rows) > MAX_QUERIES:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_QUERIES, replace=False))
     return rows
+
+
+def _never_learnt(index: PairIndex) -> NDArray[np.bool_]:
+    """The wordings that a tuning holds out: (wordings,)."""
+    taught = [
+        TaughtPair(id=p.id, group=p.category, document=p.document, wordings=p.wordings)
+        for p in index.corpus.pairs
+    ]
+    held = {(one.pair, taught[one.pair].wordings[one.wording]) for one in split_pairs(taught).asked}
+    owners, texts = index.corpus.owners.tolist(), index.corpus.texts
+    return np.asarray([key in held for key in zip(owners, texts, strict=True)], dtype=np.bool_)
 
 
 def _ranked(scores: FloatArray, owners: NDArray[np.int32], intents: NDArray[np.int64]) -> Ranked:

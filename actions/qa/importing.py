@@ -1,9 +1,8 @@
 """Importing: brings the store in line with files, embeds what changed, calibrates."""
 
-import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,39 +14,38 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from actions.database import Database, one_line, open_database
 from actions.errors import DataFileError, EmptyStoreError, StoreError
-from actions.qa.calibration import Calibration, calibrate
-from actions.qa.index import SCORING, PairIndex
+from actions.qa.calibration import Calibration
+from actions.qa.embedders import note_use, read_calibration
+from actions.qa.index import SCORING
 from actions.qa.pairs import CsvColumns, Pair, read_csv_pairs, read_yaml_pairs
+from actions.qa.refitting import Progress, embed_missing, refit
 from actions.qa.revisions import import_pair
 from actions.qa.store import (
     SourceFile,
     State,
     Stored,
-    read_corpus,
     read_sources,
     read_state,
     read_stored,
-    texts_to_embed,
-    write_embeddings,
     write_inactive,
     write_source,
-    write_state,
+    write_use,
     write_version,
 )
+from actions.qa.vectors import count_texts
 from actions.settings import ActionSettings
-from actions.understanding import Embedder, UnderstandingClient, embed_in_batches
+from actions.understanding import Embedder, UnderstandingClient
 from nlu.errors import NluError
 from nlu.rasa_yaml import read_rasa_nlu
+from nlu.retriever_pairs import STRANGE_INTENTS
 
 log = logging.getLogger(__name__)
 
 IMPORT_TIMEOUT_S = 60.0  # for a batch: the service may be busy with customers
-STRANGE_INTENTS = frozenset({"out_of_scope", "greet", "how_are_you", "bot_challenge", "insult"})
 MAX_STRANGE = 400
+# Edits do not fit thresholds anew: an embedder that is back with so much to embed keeps its own.
+EDITED_SHARE = 0.05
 STORE_FORMAT = b"2\n"  # part of every digest: files are read again when pairs are stored otherwise
-_EMBED_STEP = 256  # wordings committed at a time, so that an interrupted import goes on
-
-Progress = Callable[[int, int], None]  # wordings embedded, wordings to embed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +135,7 @@ class Importer:
         counts, kept = await self._database.write(
             lambda c: _write_changes(c, found, now, overwrite=overwrite)
         )
-        embedded = await self._embed_missing(probe.embedder, progress)
+        embedded = await embed_missing(self._database, self._embedder, probe.embedder, progress)
         state = await self._database.read(read_state)
         if (
             state is not None
@@ -149,7 +147,7 @@ class Importer:
             return ImportReport(
                 sources=len(found.names), pairs=active, version=state.version, kept=kept
             )
-        version, pairs, calibration = await self._calibrate(probe.embedder)
+        version, pairs, calibration = await self._refit(probe.embedder)
         log.info("qa_imported version=%d pairs=%d embedded=%d", version, pairs, embedded)
         return ImportReport(
             sources=len(found.names),
@@ -169,48 +167,36 @@ class Importer:
         if await self._database.read(read_state) is None:
             raise EmptyStoreError
         probe = await self._embedder.embed(["hello"])
-        embedded = await self._embed_missing(probe.embedder, progress)
-        version, pairs, calibration = await self._calibrate(probe.embedder)
+        embedded = await embed_missing(self._database, self._embedder, probe.embedder, progress)
+        version, pairs, calibration = await self._refit(probe.embedder)
         return ImportReport(
             pairs=pairs, embedded=embedded, version=version, calibration=calibration.as_dict()
         )
 
     async def refresh(self, state: State) -> bool:
-        """Embeds what has no vector of the service's model; true if there was something.
+        """Brings the store to the service's embedder; true if there was something to do.
 
-        That is the whole store when the service has another model than the store.
+        When the service has another embedder than the store, every text that has no vector of it
+        is embedded and the thresholds are fitted, unless its set is there from before, but for
+        what was edited since.
         """
-        probe = await self._embedder.embed(["hello"])
-        if probe.embedder == state.embedder:
-            if not await self._embed_missing(probe.embedder, None):
-                return False
-            await self._database.write(lambda c: write_version(c, datetime.now(UTC)))
-            return True
-        await self._embed_missing(probe.embedder, None)
-        await self._calibrate(probe.embedder)
+        name = (await self._embedder.embed(["hello"])).embedder
+        embedded = await embed_missing(self._database, self._embedder, name)
+        if name == state.embedder:
+            if embedded:
+                await self._database.write(lambda c: write_version(c, datetime.now(UTC)))
+            return bool(embedded)
+        kept = await self._database.read(partial(read_calibration, embedder=name))
+        texts = await self._database.read(count_texts)
+        if kept is None or embedded > EDITED_SHARE * texts:
+            await self._refit(name)
+        else:
+            await self._database.write(partial(_use_again, name=name, calibration=kept))
+        log.info("qa_embedder_changed embedder=%s embedded=%d", name, embedded)
         return True
 
-    async def _embed_missing(self, embedder: str, progress: Progress | None) -> int:
-        missing = await self._database.read(lambda c: texts_to_embed(c, embedder))
-        for start in range(0, len(missing), _EMBED_STEP):
-            step = missing[start : start + _EMBED_STEP]
-            ids = [row_id for row_id, _ in step]
-            made = await embed_in_batches(self._embedder, [text for _, text in step])
-            work = partial(write_embeddings, ids=ids, vectors=made.vectors, embedder=made.embedder)
-            await self._database.write(work)
-            if progress is not None:
-                progress(start + len(step), len(missing))
-        return len(missing)
-
-    async def _calibrate(self, embedder: str) -> tuple[int, int, Calibration]:
-        corpus = await self._database.read(lambda c: read_corpus(c, embedder))
-        strange = await embed_in_batches(self._embedder, self._strange)
-        index = PairIndex(corpus)
-        calibration = await asyncio.to_thread(calibrate, index, self._strange, strange.vectors)
-        version = await self._database.write(
-            lambda c: write_state(c, embedder, calibration, datetime.now(UTC))
-        )
-        return version, len(corpus.pairs), calibration
+    async def _refit(self, name: str) -> tuple[int, int, Calibration]:
+        return await refit(self._database, self._embedder, name, self._strange)
 
 
 def read_changed(database: Database, path: Path, *, every: bool = False) -> Found:
@@ -318,6 +304,12 @@ def _check_unique(
         raise DataFileError(
             Path(name), f"pair {pair.id}: the id is also in {other}; ids are unique"
         )
+
+
+def _use_again(connection: Connection, name: str, calibration: Mapping[str, Any]) -> None:
+    now = datetime.now(UTC)
+    note_use(connection, name, now)
+    write_use(connection, name, calibration, now)
 
 
 def _is_current(state: State, embedder: str) -> bool:

@@ -62,14 +62,20 @@ class Likeness:
 
 
 class PairIndex:
-    """Finds the pairs nearest to a question."""
+    """Finds the pairs nearest to a question.
 
-    def __init__(self, corpus: Corpus) -> None:
+    `like` is an index of the same store by another embedder: what both share is not made twice.
+    """
+
+    def __init__(self, corpus: Corpus, like: "PairIndex | None" = None) -> None:
         if not corpus.pairs:
             raise EmptyStoreError
         self.corpus = corpus
         self.size = len(corpus.pairs)
-        self._spelling = LexicalIndex([*corpus.texts, *(p.document for p in corpus.pairs)])
+        if like is not None and _same_texts(like.corpus, corpus):
+            self._spelling: LexicalIndex = like._spelling
+        else:
+            self._spelling = LexicalIndex([*corpus.texts, *(p.document for p in corpus.pairs)])
         self._starts = np.searchsorted(corpus.owners, np.arange(self.size))  # (pairs,)
         self.by_id = {pair.id: pair for pair in corpus.pairs}
         self.prior = IntentPrior(corpus)
@@ -162,6 +168,10 @@ class IntentPrior:
         own = np.eye(self._weights.shape[1])[self.of_wording[rows]]
         left = (seen - leverage * own) / (1 - leverage)
         return np.asarray(left, dtype=np.float32)
+
+
+def _same_texts(one: Corpus, other: Corpus) -> bool:
+    return one.texts == other.texts and one.pairs == other.pairs
 
 
 def top(scores: FloatArray, limit: int) -> Sequence[int]:

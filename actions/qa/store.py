@@ -9,9 +9,11 @@ import numpy as np
 from sqlalchemy import Connection, delete, insert, select, update
 
 from actions.qa.calibration import Calibration, Scale, scale_from_dict
+from actions.qa.embedders import keep_calibration
 from actions.qa.index import Corpus
 from actions.qa.pairs import Pair
-from actions.tables import QaPair, QaSource, QaState, QaVariant
+from actions.qa.vectors import carry_vectors, read_vectors_of, with_vectors, write_embeddings
+from actions.tables import QaPair, QaSource, QaState, QaVariant, QaVector
 from actions.understanding import FloatArray
 
 STATE_ID = 1
@@ -30,7 +32,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The store's version, whose embeddings it holds, and its calibration."""
+    """The store's version, whose embeddings it is searched by, and its calibration."""
 
     version: int
     embedder: str
@@ -116,21 +118,15 @@ def read_corpus(connection: Connection, embedder: str) -> Corpus:
     A text without one (an edit while the understanding service was away) counts by its spelling,
     and a pair whose document has none goes by the middle of its wordings.
     """
-    columns = (
-        QaVariant.pair_id,
-        QaVariant.position,
-        QaVariant.text,
-        QaVariant.embedding,
-        QaVariant.embedder,
-    )
+    columns = (QaVariant.pair_id, QaVariant.position, QaVariant.text, QaVector.embedding)
     query = select(*columns).join(QaPair, QaPair.id == QaVariant.pair_id).where(QaPair.active)
-    rows = connection.execute(query).all()
+    rows = connection.execute(with_vectors(query, embedder)).all()
     found = {row.pair_id for row in rows}
     pairs = tuple(pair for pair in read_pairs(connection) if pair.id in found)
     place = {pair.id: i for i, pair in enumerate(pairs)}
     # Sorted here, because databases sort texts in different ways.
     rows = sorted(rows, key=lambda row: (place[row.pair_id], row.position))
-    vectors = _matrix([row.embedding if row.embedder == embedder else None for row in rows])
+    vectors = _matrix([row.embedding for row in rows])
     is_wording = np.asarray([row.position > DOCUMENT for row in rows], dtype=np.bool_)
     owners = np.asarray([place[row.pair_id] for row in rows], dtype=np.int32)
     documents = np.zeros((len(pairs), vectors.shape[1]), dtype=np.float32)
@@ -160,18 +156,6 @@ def _matrix(blobs: list[bytes | None]) -> FloatArray:
     empty = bytes(width)
     joined = b"".join(empty if blob is None else blob for blob in blobs)
     return np.frombuffer(joined, dtype="<f4").reshape(len(blobs), width // 4)
-
-
-def texts_to_embed(connection: Connection, embedder: str) -> list[tuple[int, str]]:
-    """The wordings (row id, text) of active pairs that this embedder has not embedded."""
-    query = (
-        select(QaVariant.id, QaVariant.text)
-        .join(QaPair, QaPair.id == QaVariant.pair_id)
-        .where(QaPair.active)
-        .where((QaVariant.embedder != embedder) | QaVariant.embedder.is_(None))
-        .order_by(QaVariant.id)
-    )
-    return [(row.id, row.text) for row in connection.execute(query)]
 
 
 def write_source(connection: Connection, source: SourceFile, pairs: int, now: datetime) -> None:
@@ -213,23 +197,22 @@ def write_pair(
             select(QaVariant.__table__).where(QaVariant.pair_id == pair.id)
         )
     }
+    vectors = read_vectors_of(connection, pair.id)
     if origins is None:
         origins = {text: row.conversation_id for text, row in old.items()}
     connection.execute(delete(QaVariant).where(QaVariant.pair_id == pair.id))
-    rows = []
-    for position, text in enumerate((pair.document, *pair.wordings), DOCUMENT):
-        known = old.get(text)
-        rows.append(
-            {
-                "pair_id": pair.id,
-                "position": position,
-                "text": text,
-                "embedding": known and known.embedding,
-                "embedder": known and known.embedder,
-                "conversation_id": origins.get(text),
-            }
-        )
+    texts = (pair.document, *pair.wordings)
+    rows = [
+        {
+            "pair_id": pair.id,
+            "position": position,
+            "text": text,
+            "conversation_id": origins.get(text),
+        }
+        for position, text in enumerate(texts, DOCUMENT)
+    ]
     connection.execute(insert(QaVariant), rows)
+    carry_vectors(connection, pair.id, vectors)
 
 
 def write_inactive(connection: Connection, ids: Sequence[str], now: datetime) -> None:
@@ -241,31 +224,16 @@ def write_inactive(connection: Connection, ids: Sequence[str], now: datetime) ->
         )
 
 
-def write_embeddings(
-    connection: Connection, ids: Sequence[int], vectors: FloatArray, embedder: str
-) -> None:
-    """Stores the embeddings, (wordings, dim), of wordings by their row ids."""
-    for row_id, vector in zip(ids, np.asarray(vectors, dtype="<f4"), strict=True):
-        connection.execute(
-            update(QaVariant)
-            .where(QaVariant.id == row_id)
-            .values(embedding=vector.tobytes(), embedder=embedder)
-        )
-
-
 def write_vectors(
     connection: Connection, pair_id: str, vectors: Mapping[str, FloatArray], embedder: str
 ) -> None:
     """Stores the vectors, (dim,) each, of those texts of a pair that have none of this embedder."""
-    rows = connection.execute(
-        select(QaVariant.id, QaVariant.text)
-        .where(QaVariant.pair_id == pair_id)
-        .where((QaVariant.embedder != embedder) | QaVariant.embedder.is_(None))
-    )
-    missing = [(row.id, vectors[row.text]) for row in rows if row.text in vectors]
+    query = select(QaVariant.id, QaVariant.text).where(QaVariant.pair_id == pair_id)
+    rows = connection.execute(with_vectors(query, embedder).where(QaVector.variant_id.is_(None)))
+    missing = [(row.id, row.text) for row in rows if row.text in vectors]
     if missing:
-        ids = [row_id for row_id, _ in missing]
-        write_embeddings(connection, ids, np.stack([vector for _, vector in missing]), embedder)
+        found = np.stack([vectors[text] for _, text in missing])
+        write_embeddings(connection, missing, found, embedder)
 
 
 def write_version(connection: Connection, now: datetime) -> None:
@@ -280,14 +248,25 @@ def write_version(connection: Connection, now: datetime) -> None:
 def write_state(
     connection: Connection, embedder: str, calibration: Calibration, now: datetime
 ) -> int:
-    """Stores the calibration under a new version, which it returns."""
+    """Stores the calibration under a new version, which it returns; searches go by this embedder.
+
+    Kept with it are the sets of the embedders before it, for a roll-back.
+    """
+    keep_calibration(connection, embedder, calibration.as_dict(), now)
+    return write_use(connection, embedder, calibration.as_dict(), now)
+
+
+def write_use(
+    connection: Connection, embedder: str, calibration: Mapping[str, Any], now: datetime
+) -> int:
+    """Makes an embedder with its calibration the one to search by; returns the new version."""
     version = read_version(connection) + 1
     values: Mapping[str, object] = {
         "version": version,
         "embedder": embedder,
-        "answer_threshold": calibration.full.answer,
-        "offer_threshold": calibration.full.offer,
-        "calibration": calibration.as_dict(),
+        "answer_threshold": calibration["full"]["answer"],
+        "offer_threshold": calibration["full"]["offer"],
+        "calibration": dict(calibration),
         "updated_at": now,
     }
     changed = connection.execute(update(QaState).where(QaState.id == STATE_ID).values(**values))

@@ -111,18 +111,23 @@ def free_port(count: int = 1) -> int:
 
 
 def private_environment(state_dir: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which kefu shares nothing but the trained models with another kefu."""
+    """An environment in which kefu shares nothing but the trained models with another kefu.
+
+    The learning loop is off unless the settings say otherwise: it would take its share of the
+    machine, and change the models.
+    """
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("KEFU_") or name == "KEFU_MODELS_DIR"
     }
-    ports = ("KEFU_NLU_PORT", "KEFU_DIALOGUE_PORT", "KEFU_ACTIONS_PORT")
+    ports = ("KEFU_NLU_PORT", "KEFU_DIALOGUE_PORT", "KEFU_ACTIONS_PORT", "KEFU_LEARN_PORT")
     return {
         **inherited,
         **{name: str(free_port()) for name in ports},
         "KEFU_PORT": str(free_port(int(settings.get("KEFU_GATEWAYS", "1")))),
         "KEFU_STATE_DIR": str(state_dir),
+        "KEFU_LEARN_EVERY": "off",
         **settings,
     }
 

@@ -6,6 +6,7 @@ import logging
 import platform
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from bot.errors import KefuError, RequestError, StorageError
 from bot.learning.process import RunProcess, clear_leftovers, last_lines, launch
+from bot.learning.run_folder import RunFolder, processes_of
 from bot.log import training_runs as rows
 from bot.log.journal import Journal
 from bot.settings import Settings
@@ -28,9 +30,11 @@ RENEW_S = 5.0  # it is looked after, said while something long is under way
 IDLE_S = 5.0  # whether there is one
 ADOPT_AFTER_S = 15.0  # without a look of its gateway, another on its machine takes the run
 LOST_AFTER_S = 120.0  # without a look, gateways on other machines give it up
+ABANDONED_AFTER_S = 900.0  # without a look, a run of the learning loop is ended
 CLOSE_S = 15.0  # a process that is being stopped gets its time
 LINES = 40
 MAX_EPOCHS = 50
+LOOP = "learn"  # the kind of a run that is the learning loop's: it looks after it itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +92,15 @@ class TrainingRuns:
         command: Command = train_command,
         look_s: float = LOOK_S,
         renew_s: float = RENEW_S,
+        abandoned_after_s: float = ABANDONED_AFTER_S,
     ) -> None:
         self.command = command
         self._parts = parts
         self._look_s = look_s
         self._renew_s = renew_s
+        self._abandoned_after_s = abandoned_after_s
+        # The loop's last look at its run, and when we first saw that one.
+        self._loop_seen: tuple[datetime, float] | None = None
         self._folder = parts.settings.state_dir / "training"
         self._host = platform.node()
         self._owner = parts.world.new_id()
@@ -182,6 +190,9 @@ class TrainingRuns:
         run = await self._parts.journal.read(rows.open_run)
         if run is None:
             return IDLE_S
+        if run["kind"] == LOOP:
+            await self._watch_loop(run)
+            return IDLE_S
         now = self._parts.world.now()
         if run["host"] != self._host:
             if now - run["seen_at"] > timedelta(seconds=LOST_AFTER_S):
@@ -194,6 +205,26 @@ class TrainingRuns:
         else:
             await self._follow(run)
         return self._look_s
+
+    async def _watch_loop(self, run: rows.Row) -> None:
+        """End a run of the learning loop that nobody has looked after for long.
+
+        Counted from when we first saw it so: after a restart of the machine the loop, which comes
+        last, is to find its run.
+        """
+        if self._loop_seen is None or self._loop_seen[0] != run["seen_at"]:
+            self._loop_seen = run["seen_at"], time.monotonic()
+            return
+        unseen_s = time.monotonic() - self._loop_seen[1]
+        if unseen_s <= (LOST_AFTER_S if run["cancel_by"] else self._abandoned_after_s):
+            return
+        folder = RunFolder(self._parts.settings.state_dir, run["id"])
+        if run["host"] == self._host:
+            for process in processes_of(run, folder):
+                await asyncio.to_thread(process.stop)
+        state = "cancelled" if run["cancel_by"] else "failed"
+        await self._end(run, state, error=f"nobody on {run['host']} looks after it")
+        await asyncio.to_thread(folder.clear)
 
     async def _adopted(self, run: rows.Row, now: datetime) -> bool:
         if now - run["seen_at"] <= timedelta(seconds=ADOPT_AFTER_S):

@@ -45,7 +45,9 @@ def listing(connection: Connection, *, limit: int) -> list[Row]:
 def last_success(connection: Connection, *, with_corrections: bool) -> Row | None:
     """The newest run that made a version (with the corrections in its data)."""
     rows = connection.execute(
-        select(_run).where(_run.c.state == "succeeded").order_by(_run.c.created_at.desc())
+        select(_run)
+        .where(_run.c.state == "succeeded", _run.c.version.is_not(None))
+        .order_by(_run.c.created_at.desc())
     )
     for row in rows.mappings():
         if not with_corrections or row["options"].get("corrections"):

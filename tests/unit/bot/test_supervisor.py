@@ -12,7 +12,7 @@ import pytest
 
 from bot.bench.system import free_port
 from bot.processes import ProcessSpec
-from bot.supervisor import ProcessKeepsDying, Supervisor
+from bot.supervisor import STARTS_BEFORE_GIVING_UP, ProcessKeepsDying, Supervisor
 
 SERVER = """
 import http.server, signal, sys
@@ -29,7 +29,9 @@ server.serve_forever()
 """
 
 
-def spec(name: str, code: str = SERVER, after: tuple[str, ...] = ()) -> ProcessSpec:
+def spec(
+    name: str, code: str = SERVER, after: tuple[str, ...] = (), *, vital: bool = True
+) -> ProcessSpec:
     port = free_port()
     return ProcessSpec(
         name=name,
@@ -38,6 +40,7 @@ def spec(name: str, code: str = SERVER, after: tuple[str, ...] = ()) -> ProcessS
         port=port,
         port_setting=f"KEFU_{name.upper()}_PORT",
         after=after,
+        vital=vital,
     )
 
 
@@ -107,3 +110,22 @@ async def test_a_stop_drains_each_process_and_leaves_no_state(tmp_path: Path) ->
     assert "drained" in (tmp_path / "logs" / "model.log").read_text()
     assert "drained" in (tmp_path / "logs" / "door.log").read_text()
     assert not running.state_file.exists()
+
+
+async def test_what_is_not_vital_is_tried_again_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.supervisor.FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr("bot.supervisor.LAST_BACKOFF_S", 0.01)
+    dying = spec("learning", "import sys; sys.exit('no database')", ("door",), vital=False)
+    running = supervisor([spec("door"), dying], tmp_path)
+
+    async def stop_when_tried_often() -> None:
+        await asyncio.wait_for(running.all_ready.wait(), 20)
+        while running.children["learning"].restarts <= STARTS_BEFORE_GIVING_UP:
+            await asyncio.sleep(0.02)
+        running.stopping.set()
+
+    # It ends well: nothing was given up.
+    await asyncio.gather(running.run(), stop_when_tried_often())
+    assert "no database" in (tmp_path / "logs" / "learning.log").read_text()

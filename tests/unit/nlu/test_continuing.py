@@ -1,5 +1,6 @@
 """Going on from a trained model: the new is learned, the known stays, a kill costs little."""
 
+import io
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ from nlu.labels import Labels, labels_of
 from nlu.optimiser import make_optimiser
 from nlu.progress import Progress
 from nlu.recipe import Recipe
+from nlu.retriever_gate import RetrieverTask
+from nlu.retriever_pairs import TaughtPair
 from nlu.tokens import TextTokenizer
 from nlu.training import Champion, Surroundings, Task, joint_loss, train
 
@@ -95,6 +98,31 @@ def test_only_what_is_new_is_learned_and_the_rest_is_rehearsed(
     assert second.labels.intent[3:] == ("complain",)
     with pytest.raises(TrainingFailed, match="nothing that is new to second"):
         build(data, order(tmp_path / "nlu" / "third", second), Progress(quiet=True))
+
+
+def test_the_embedder_stays_the_champions_and_is_not_tuned_twice_on_the_same(
+    tmp_path: Path, champion: Bundle, training_data: TrainingData
+) -> None:
+    pairs = [TaughtPair(id="p1", group="g", document="a b", wordings=("a",))]
+    task = RetrieverTask(pairs=pairs, base=champion.manifest.base_model)
+    data = training_data.merged(TrainingData(examples=NEW))
+    second = order(tmp_path / "nlu" / "second", champion, retriever=task)
+    report = build(data, second, Progress(quiet=True))
+    assert report["retriever"]["decision"] == "kept"
+    bundle = open_bundle(second.target)
+    assert bundle.manifest.embedder_id == champion.manifest.embedder_id
+    graphs = [
+        (folder / "embedder.onnx").read_bytes() for folder in (champion.folder, bundle.folder)
+    ]
+    assert graphs[0] == graphs[1]
+    further = tuple(Example(text=f"pay it {n}", intent="pay") for n in range(8))
+    more = data.merged(TrainingData(examples=further))
+    said = io.StringIO()
+    third = order(tmp_path / "nlu" / "third", bundle, retriever=task)
+    again = build(more, third, Progress(said))
+    assert "those that the retriever was tuned on" in said.getvalue()
+    assert again["retriever"] == report["retriever"]
+    assert again["precision"]["embedder"] == report["precision"]["embedder"]
 
 
 def test_a_teacher_keeps_what_is_rehearsed_nearer_to_what_was_thought(

@@ -6,7 +6,7 @@ import pytest
 
 from nlu.errors import DataError
 from nlu.examples import EntitySpan, Example
-from nlu.learned import read_learned
+from nlu.learned import read_learned, read_taught
 
 
 def write(folder: Path, *rows: dict[str, Any]) -> Path:
@@ -41,6 +41,18 @@ def test_rows_to_test_with_are_never_trained_on(tmp_path: Path) -> None:
 def test_the_same_row_counts_once(tmp_path: Path) -> None:
     write(tmp_path, {"intent": "greet"}, {"intent": "greet"})
     assert len(read_learned(tmp_path)) == 1
+
+
+def test_rows_that_teach_an_answer_alone_are_for_the_retriever(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {"text": "send it back?", "pair_id": "returns-1"},
+        {"text": "late", "intent": "track_order", "pair_id": "delivery-2"},
+        {"text": "kept apart", "pair_id": "returns-1", "split": "test"},
+        {"intent": "greet"},
+    )
+    assert [example.text for example in read_learned(tmp_path)] == ["late", "hello"]
+    assert read_taught(tmp_path) == (("send it back?", "returns-1"), ("late", "delivery-2"))
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"split": "train"}'])

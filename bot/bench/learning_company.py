@@ -1,0 +1,405 @@
+"""A company for the benchmark of learning: a log, its customers, its reviewer and its weekly loop.
+
+The log, the review queue, the harvest, the guard, the training, the proof and the release are real;
+only the customers (texts of a public set) and the reviewer (who knows the true labels) are
+simulated, and messages are understood without the dialogue in between.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import Connection, insert
+
+from bot.agents import add
+from bot.errors import KefuError
+from bot.learning.unknowns import UnknownTerms, refresh
+from bot.log import review_queue, reviews, tables, unknowns
+from bot.log.annotations import Judgement
+from bot.log.database import open_engine, upgrade
+from bot.log.journal import Journal
+from bot.log.review_candidates import Terms
+from bot.log.review_queue import Wanted
+from bot.log.review_ranking import Ranking
+from bot.world import World, sortable_id, utc_now
+
+Said = tuple[str, str]  # (text, what it really means)
+
+# What was labelled is compared with what waits, as often as a reviewer's page would have it.
+COMPARE_EVERY = 25
+# Of a group, what must be of one kind before the reviewer gives it a name.
+MOSTLY = 0.5
+
+
+class StepFailed(KefuError):
+    """A command of the loop that failed."""
+
+    def __init__(self, command: str, said: str) -> None:
+        super().__init__(f"`{command}` failed: {said}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A company's folder and what it begins with."""
+
+    folder: Path
+    start: Sequence[Said]  # labelled before the first week
+    frozen: Sequence[Said]  # what each proof is about
+    out_of_scope: Sequence[str] = ()
+    settings: Mapping[str, str] | None = None
+    seed: int = 7
+
+
+class LocalEmbedding:
+    """The embedder of a loaded model, without a service in between."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Any, str]:
+        """(texts, dim) and the embedder's id."""
+        vectors, _ = self._model.ladder.embed([self._model.embed_query(text) for text in texts])
+        return vectors, self._model.bundle.manifest.embedder_id
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Company:
+    """Weeks of a company: hear customers, review some of what they said, learn, be measured."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.chance = random.Random(plan.seed)
+        self.truth: dict[str, str] = {}  # turn -> what it really means
+        self.reviewed: set[str] = set()
+        self.folder = plan.folder
+        self._model: Any = None
+        state = plan.folder / "state"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("KEFU_")},
+            "HF_HUB_OFFLINE": "1",
+            "KEFU_STATE_DIR": str(state),
+            "KEFU_DATA_DIR": str(plan.folder / "data"),
+            "KEFU_MODELS_DIR": str(plan.folder / "models"),
+            "KEFU_DATABASE_URL": self.database_url,
+            "KEFU_TOKEN_SECRET": "of no use outside of the benchmark",
+            "KEFU_LEARN_RELEASE": "everyone",
+            **(plan.settings or {}),
+        }
+
+    @property
+    def database_url(self) -> str:
+        """Where its log is."""
+        return f"sqlite:///{self.folder / 'state' / 'kefu.db'}"
+
+    @property
+    def store(self) -> Any:
+        """Its model bundles."""
+        from nlu.bundle import BundleStore
+
+        return BundleStore(self.folder / "models")
+
+    @property
+    def labels(self) -> int:
+        """How many labels people have given so far, those of the proofs included."""
+        return len(self.plan.start) + len(self.reviewed) + len(self.plan.frozen)
+
+    def open(self) -> dict[str, Any]:
+        """Make the folder and the first model, from the base encoder; its report."""
+        (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        (self.folder / "data" / "test").mkdir(parents=True, exist_ok=True)
+        write_examples(self.folder / "data" / "nlu.yml", self.plan.start)
+        strange = [(text, "out_of_scope") for text in self.plan.out_of_scope]
+        write_examples(self.folder / "data" / "test" / "nlu.yml", [*self.plan.frozen, *strange])
+        upgrade(self.database_url)
+        engine = open_engine(self.database_url, writer=True)
+        with engine.begin() as connection:
+            add(connection, id_="reviewer", name="Reviewer", role="reviewer", now=utc_now())
+        engine.dispose()
+        return self.kefu("train", "--json")
+
+    def kefu(self, *words: str) -> dict[str, Any]:
+        """Run a command of kefu's; what it printed as JSON. Raises StepFailed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "bot.cli", *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        lines = done.stdout.strip().splitlines()
+        if done.returncode != 0 or not lines:
+            said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            raise StepFailed(" ".join(words), said)
+        found: dict[str, Any] = json.loads(lines[-1])
+        return found
+
+    @property
+    def model(self) -> Any:
+        """The version that serves, loaded as the service loads it."""
+        from nlu.loading import load
+
+        current = self.store.current()
+        if self._model is None or self._model.version != current:
+            folder = self.store.folder(current)
+            self._model = load(folder, device="cpu", threads=os.cpu_count() or 1)
+        return self._model
+
+    def understand(self, texts: Sequence[str], model: Any = None) -> list[dict[str, Any]]:
+        """What a model (the one that serves, unless told otherwise) makes of texts."""
+        from nlu.evaluation import meanings
+        from nlu.examples import Example
+        from nlu.understanding import as_parse
+
+        model = model or self.model
+        examples = [Example(text=text) for text in texts]
+        found, engine = model.ladder.run(
+            lambda engine: meanings(model.bundle, engine, model.tokenizer, examples)
+        )
+        threshold = model.bundle.calibration.fallback_threshold
+        about = {"model_version": model.version, "mode": engine.mode}
+        return [
+            as_parse(text, meaning, threshold=threshold) | about
+            for text, meaning in zip(texts, found, strict=True)
+        ]
+
+    async def hear(self, said: Sequence[Said]) -> list[str]:
+        """Customers, each in a conversation of their own, write these messages; the turns' ids."""
+        parses = self.understand([text for text, _ in said])
+        now = utc_now() - timedelta(seconds=60)
+        ids = []
+        conversations, messages, turns = [], [], []
+        for number, ((text, intent), parse) in enumerate(zip(said, parses, strict=True)):
+            id_ = sortable_id()
+            self.truth[id_] = intent
+            ids.append(id_)
+            at = now + timedelta(milliseconds=number)
+            conversations.append(_conversation(id_, at))
+            messages.append(_message(id_, text, at))
+            turns.append(_turn(id_, text, parse, at))
+
+        def unit(connection: Connection) -> bool:
+            connection.execute(insert(tables.conversation), conversations)
+            connection.execute(insert(tables.message), messages)
+            connection.execute(insert(tables.turn), turns)
+            return True
+
+        async with self.journal() as journal:
+            await journal.write(unit)
+        return ids
+
+    async def review(self, budget: int) -> dict[str, int]:
+        """The reviewer labels what the queue shows, so many turns; how many for each reason."""
+        world = World(chance=self.chance)
+        # One reviewer: a second label of the same turn would cost the budget twice.
+        terms = Terms(double_share=0.0)
+        reasons: dict[str, int] = {}
+        async with self.journal() as journal:
+            ranking = Ranking(
+                journal, LocalEmbedding(self.model), world, terms=terms, every_s=3600.0
+            )
+            await ranking.read_new()
+            for number in range(budget):
+                if number % COMPARE_EVERY == 0:
+                    await ranking.compare()
+                reason = await journal.write(partial(self._label_next, terms=terms))
+                if reason is None:
+                    break
+                reasons[reason] = reasons.get(reason, 0) + 1
+        return reasons
+
+    async def review_by_lot(self, budget: int) -> None:
+        """The reviewer labels turns drawn by lot from all that nobody has labelled."""
+        left = sorted(set(self.truth) - self.reviewed)
+        async with self.journal() as journal:
+            for turn_id in self.chance.sample(left, min(budget, len(left))):
+                await journal.write(partial(self._label, turn_id=turn_id, reason=None))
+
+    async def name_unknowns(self, budget: int, *, of_each: int = 12) -> dict[str, Any]:
+        """The reviewer names the groups of unknowns that are mostly of one kind.
+
+        `of_each`: of a group at most so many turns are labelled. Returns the labels spent, and by
+        intent how large and how pure its group was.
+        """
+        terms, left = UnknownTerms(), budget
+        named: dict[str, dict[str, float]] = {}
+        async with self.journal() as journal:
+            await refresh(journal, LocalEmbedding(self.model), World(), terms)
+            groups = await journal.read(partial(unknowns.listing, limit=100))
+            for group in groups:
+                members = await journal.read(
+                    partial(unknowns.members, cluster_id=group["id"], limit=200)
+                )
+                kinds = Counter(self.truth[row["id"]] for row in members)
+                intent, count = kinds.most_common(1)[0]
+                purity = count / len(members)
+                chosen = [row["id"] for row in members if self.truth[row["id"]] == intent][:of_each]
+                if purity < MOSTLY or len(chosen) > left:
+                    continue
+                await journal.write(
+                    partial(
+                        unknowns.name,
+                        cluster_id=group["id"],
+                        intent=intent,
+                        agent_id="reviewer",
+                        turn_ids=chosen,
+                        now=utc_now(),
+                        new_id=sortable_id,
+                    )
+                )
+                self.reviewed.update(chosen)
+                left -= len(chosen)
+                named[intent] = {"size": len(members), "purity": round(purity, 3)}
+        return {"labels": budget - left, "groups": len(groups), "named": named}
+
+    def _label_next(self, connection: Connection, terms: Terms) -> str | None:
+        order = review_queue.order_by_lot(self.chance, terms)
+        wanted = Wanted(agent_id="reviewer", order=order)
+        row = review_queue.take_next(connection, wanted=wanted, terms=terms, now=utc_now())
+        if row is None:
+            return None
+        self._label(connection, turn_id=row["turn_id"], reason=row["reason"])
+        return str(row["reason"])
+
+    def _label(self, connection: Connection, *, turn_id: str, reason: str | None) -> bool:
+        judgement = Judgement(
+            turn_id=turn_id, agent_id="reviewer", intent=self.truth[turn_id], reason=reason
+        )
+        reviews.record(
+            connection,
+            judgement=judgement,
+            queued=reason is not None,
+            id_=sortable_id(),
+            now=utc_now(),
+        )
+        self.reviewed.add(turn_id)
+        return True
+
+    def score(self, test: Sequence[Said], version: str | None = None) -> dict[str, Any]:
+        """Accuracy and recall by intent of a version, through the engine that serves."""
+        from nlu.loading import load
+
+        model = self.model
+        if version is not None and version != model.version:
+            model = load(self.store.folder(version), device="cpu", threads=os.cpu_count() or 1)
+        parses = self.understand([text for text, _ in test], model)
+        guesses = [_best(parse) for parse in parses]
+        return scores(test, guesses)
+
+    @asynccontextmanager
+    async def journal(self) -> Any:
+        """Its log, open for a while."""
+        url = self.database_url
+        journal = Journal(
+            write_engine=open_engine(url, writer=True), read_engine=open_engine(url), world=World()
+        )
+        journal.start()
+        try:
+            yield journal
+        finally:
+            await journal.close()
+
+
+def scores(test: Sequence[Said], guesses: Sequence[str | None]) -> dict[str, Any]:
+    """Accuracy, and by intent how many there are and the share that was found."""
+    right: dict[str, int] = {}
+    there: dict[str, int] = {}
+    for (_, intent), guess in zip(test, guesses, strict=True):
+        there[intent] = there.get(intent, 0) + 1
+        right[intent] = right.get(intent, 0) + (guess == intent)
+    return {
+        "accuracy": round(sum(right.values()) / len(test), 4),
+        "recall": {name: round(right[name] / there[name], 4) for name in sorted(there)},
+    }
+
+
+def write_examples(path: Path, said: Sequence[Said]) -> None:
+    """Texts with their intents as Rasa's training data."""
+    by_intent: dict[str, list[dict[str, str]]] = {}
+    for text, intent in said:
+        by_intent.setdefault(intent, []).append({"text": " ".join(text.split())})
+    document = {
+        "version": "3.1",
+        "nlu": [{"intent": intent, "examples": texts} for intent, texts in by_intent.items()],
+    }
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), "utf-8")
+
+
+def few_of_each(said: Sequence[Said], count: int) -> tuple[list[Said], list[Said]]:
+    """(the first `count` of each intent, the rest)."""
+    seen: dict[str, int] = {}
+    first: list[Said] = []
+    rest: list[Said] = []
+    for text, intent in said:
+        seen[intent] = seen.get(intent, 0) + 1
+        (first if seen[intent] <= count else rest).append((text, intent))
+    return first, rest
+
+
+def _best(parse: Mapping[str, Any]) -> str | None:
+    """The best guess, whatever the fallback threshold says."""
+    for item in parse["intent_ranking"]:
+        if item["name"] != "nlu_fallback":
+            return str(item["name"])
+    return None
+
+
+def _conversation(id_: str, at: Any) -> dict[str, Any]:
+    return {
+        "id": f"c-{id_}",
+        "channel": "api",
+        "account": f"c-{id_}",
+        "status": "bot",
+        "last_seq": 1,
+        "created_at": at,
+        "updated_at": at,
+    }
+
+
+def _message(id_: str, text: str, at: Any) -> dict[str, Any]:
+    return {
+        "id": f"in-{id_}",
+        "conversation_id": f"c-{id_}",
+        "seq": 1,
+        "direction": "in",
+        "author": "customer",
+        "channel": "api",
+        "account": f"c-{id_}",
+        "message_id": id_,
+        "text": text,
+        "state": "answered",
+        "turn_id": id_,
+        "created_at": at,
+    }
+
+
+def _turn(id_: str, text: str, parse: Mapping[str, Any], at: Any) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "conversation_id": f"c-{id_}",
+        "inbound_id": f"in-{id_}",
+        "text": text,
+        "intent": parse["intent"]["name"],
+        "confidence": parse["intent"]["confidence"],
+        "ranking": parse["intent_ranking"],
+        "emotion": parse["emotion"]["name"],
+        "emotion_confidence": parse["emotion"]["confidence"],
+        "entities": [],
+        "actions": [],
+        "model_version": parse["model_version"],
+        "mode": parse["mode"],
+        "replies": [],
+        "created_at": at,
+    }

@@ -1,0 +1,84 @@
+"""The benchmark of learning: how public sets are cut, what is scored, what is drawn."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bot.bench import learning_appearing, learning_stream
+from bot.bench.learning import learning
+from bot.bench.learning_company import Company, Plan, Said, few_of_each, scores, write_examples
+from bot.bench.plot import write_lines
+from nlu.rasa_yaml import read_rasa_nlu
+
+
+def said(intents: int, each: int) -> list[Said]:
+    return [
+        (f"text {n} of {intent}", f"i{intent}") for intent in range(intents) for n in range(each)
+    ]
+
+
+def test_a_stream_never_says_twice_what_somebody_has_labelled() -> None:
+    cut = learning_stream.cut(said(20, 130), said(20, 2), weeks=2, seed=1)
+    assert len(cut.start) == 100
+    assert {intent for _, intent in cut.start} == {f"i{n}" for n in range(20)}
+    parts = [cut.start, cut.frozen, *cut.weeks]
+    assert [len(part) for part in cut.weeks] == [800, 800]
+    assert len({text for part in parts for text, _ in part}) == sum(map(len, parts))
+
+
+def test_new_intents_come_up_in_week_four_and_not_before() -> None:
+    train = said(40, 200) + [(f"strange {n}", "oos") for n in range(50)]
+    cut = learning_appearing.cut(train, said(40, 2), weeks=5, seed=3)
+    assert len(cut.new) == 15
+    seen = [{intent for _, intent in week} & set(cut.new) for week in cut.weeks]
+    assert [bool(found) for found in seen] == [False, False, False, True, True]
+    assert not {intent for _, intent in cut.start + cut.frozen} & {*cut.new, "oos"}
+    assert all(len(week) == 800 for week in cut.weeks)
+
+
+def test_scores_count_by_intent() -> None:
+    test = [("a", "x"), ("b", "x"), ("c", "y"), ("d", "z")]
+    assert scores(test, ["x", "y", "y", None]) == {
+        "accuracy": 0.5,
+        "recall": {"x": 0.5, "y": 1.0, "z": 0.0},
+    }
+
+
+def test_few_of_each_leaves_the_rest() -> None:
+    first, rest = few_of_each(said(3, 4), 3)
+    assert (len(first), len(rest)) == (9, 3)
+
+
+def test_examples_are_read_back_as_they_are(tmp_path: Path) -> None:
+    texts = [("where: is #1?", "track"), ("${HOME} - [x](y", "odd"), ("is 'it' late", "track")]
+    write_examples(tmp_path / "nlu.yml", texts)
+    found = {(e.text, e.intent) for e in read_rasa_nlu(tmp_path / "nlu.yml").examples}
+    assert found == set(texts)
+
+
+def test_labels_count_what_the_proofs_need_too(tmp_path: Path) -> None:
+    company = Company(Plan(folder=tmp_path, start=said(2, 5), frozen=said(1, 3)))
+    company.reviewed.update({"t1", "t2"})
+    assert company.labels == 15
+
+
+def test_lines_are_a_whole_picture(tmp_path: Path) -> None:
+    path = tmp_path / "lines.svg"
+    write_lines(path, "A <title>", {"one": [(1, 0.5), (2, 0.75)], "two": [(1, 0.4)]}, percent=True)
+    picture = ElementTree.parse(path).getroot()
+    lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2
+    words = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"A <title>", "one", "two", "50%"} <= set(words)
+
+
+def test_without_the_sets_it_says_how_to_give_them(tmp_path: Path) -> None:
+    result = CliRunner().invoke(learning, ["--sets", str(tmp_path), "--part", "forgetting"])
+    assert "give the folder of the public sets with --sets" in str(result.exception)
+
+
+@pytest.mark.parametrize("weeks", ["0", "11"])
+def test_weeks_are_one_to_ten(weeks: str) -> None:
+    assert CliRunner().invoke(learning, ["--weeks", weeks]).exit_code == 2
