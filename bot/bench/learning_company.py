@@ -24,6 +24,7 @@ from sqlalchemy import Connection, insert
 
 from bot.agents import add
 from bot.errors import KefuError
+from bot.learning.steps import threads
 from bot.learning.unknowns import UnknownTerms, refresh
 from bot.log import review_queue, reviews, tables, unknowns
 from bot.log.annotations import Judgement
@@ -96,6 +97,8 @@ class Company:
             "KEFU_DATABASE_URL": self.database_url,
             "KEFU_TOKEN_SECRET": "of no use outside of the benchmark",
             "KEFU_LEARN_RELEASE": "everyone",
+            # A person looks at a version that changes many predictions; here nobody does.
+            "KEFU_LEARN_SHADOW_TURNS": "0",
             **(plan.settings or {}),
         }
 
@@ -154,7 +157,7 @@ class Company:
         current = self.store.current()
         if self._model is None or self._model.version != current:
             folder = self.store.folder(current)
-            self._model = load(folder, device="cpu", threads=os.cpu_count() or 1)
+            self._model = load(folder, device="cpu", threads=threads())
         return self._model
 
     def understand(self, texts: Sequence[str], model: Any = None) -> list[dict[str, Any]]:
@@ -293,7 +296,7 @@ class Company:
 
         model = self.model
         if version is not None and version != model.version:
-            model = load(self.store.folder(version), device="cpu", threads=os.cpu_count() or 1)
+            model = load(self.store.folder(version), device="cpu", threads=threads())
         parses = self.understand([text for text, _ in test], model)
         guesses = [_best(parse) for parse in parses]
         return scores(test, guesses)

@@ -62,7 +62,6 @@ async def weeks_of(stream: Stream, folder: Path, *, by_lot: bool, seed: int) -> 
             week["challenger_accuracy"] = company.score(stream.test, challenger)["accuracy"]
         found["weeks"].append(week)
         progress(f"{side}: week {number} {week}")
-    found["last"] = company
     return found
 
 
