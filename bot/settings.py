@@ -286,7 +286,7 @@ class Settings(ActionSettings, NluSettings):
         "thought of it.",
     )
     learn_pseudo_share: float = Field(
-        1.0,
+        3.0,
         ge=0,
         le=5,
         description="Most turns that nobody corrected, for each one that somebody did; 0: none.",

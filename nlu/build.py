@@ -1,6 +1,7 @@
 """Makes a bundle: trains, exports, quantises, calibrates, scores and seals it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,8 @@ from nlu.training import Champion, Surroundings, Task, train
 
 # Without a validation split this many training texts stand in where texts are needed.
 _STAND_IN = 256
+# What rounding to int8 costs shows on so many texts at least; training texts fill up the others.
+_LEAST_TO_ROUND = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,9 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
             matchers=matchers,
         )
         sample = held_out or task.examples[-_STAND_IN:]
-        precision = quantise_graphs(bundle, tokenizer, sample, embedder=embedder.precision)
+        precision = quantise_graphs(
+            bundle, tokenizer, _filled_up(sample, task), embedder=embedder.precision
+        )
         engine = OnnxEngine(folder, mode=precision["mode"])
         bundle = replace(
             bundle,
@@ -145,6 +150,13 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
         write_json(folder, "metrics.json", report)
         seal(folder, bundle.manifest)
     return report
+
+
+def _filled_up(sample: Sequence[Example], task: Task) -> list[Example]:
+    """The held-out texts, and training texts from all over the data where they are few."""
+    missing = max(0, _LEAST_TO_ROUND - len(sample))
+    step = max(1, len(task.examples) // max(missing, 1))
+    return [*sample, *task.examples[::step][:missing]]
 
 
 def _tuning(order: Order, progress: Progress) -> Tuning | None:

@@ -41,7 +41,7 @@ class Recipe:
     # Examples that the model knows, rehearsed each epoch for each new one, so that what it knows
     # is not lost; and at least so many, for a handful of new ones moves weights as far as many.
     replay: float = 2.0
-    replay_least: int = 1000
+    replay_least: int = 1500
     # Of the loss of a rehearsed example, the part that holds it to what the model thought before.
     distil: float = 0.5
     # Softens both sides of it, so that what is between the labels counts too.
@@ -55,4 +55,4 @@ class Recipe:
 
     def continuing(self) -> "Recipe":
         """This recipe for a model that is trained already: short and careful."""
-        return replace(self, epochs=3, frozen_layers=2)
+        return replace(self, epochs=4, frozen_layers=2)

@@ -31,8 +31,9 @@ class ProofTerms:
     auroc_worse: float = 0.02
     turned_away_worse: float = 0.05
     # Of a version against itself the ratio was 0.99 to 1.04 in twelve runs, with twelve processes
-    # on two cores; what is slower by a quarter does another amount of work.
-    latency_ratio: float = 1.25
+    # on two cores. Where int8 costs accuracy some layers stay float, at 1.35 times the time: that
+    # is a price for being right; all of it float takes twice as long.
+    latency_ratio: float = 1.5
     # A version grows by the rows of its new labels and texts, that is by percents. The float graph
     # in the place of the int8 one is half as much again.
     size_ratio: float = 1.25

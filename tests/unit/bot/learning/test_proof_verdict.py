@@ -221,7 +221,7 @@ def test_rare_intents_may_not_pay_for_common_ones() -> None:
 @pytest.mark.parametrize(
     ("changes", "guard"),
     [
-        ({"latency_ms": (6.4, 6.5, 6.6)}, "latency"),
+        ({"latency_ms": (7.7, 7.8, 7.9)}, "latency"),
         ({"size_bytes": 126_000_000}, "size"),
         ({"mode": "cpu"}, "mode"),
     ],
@@ -233,7 +233,7 @@ def test_slower_larger_or_out_of_int8_is_refused(changes: dict[str, Any], guard:
 
 
 def test_a_little_slower_and_larger_is_no_matter() -> None:
-    changes: dict[str, Any] = {"latency_ms": (6.0, 6.1, 6.2), "size_bytes": 120_000_000}
+    changes: dict[str, Any] = {"latency_ms": (7.2, 7.3, 7.4), "size_bytes": 120_000_000}
     assert judged(evidence(challenger=side("challenger", **changes))).decision == "promote"
 
 
