@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from bot.agents import add
+from bot.bench.heard import Heard, put
 from bot.errors import KefuError
 from bot.learning.steps import threads
 from bot.learning.unknowns import UnknownTerms, refresh
-from bot.log import review_queue, reviews, tables, unknowns
+from bot.log import review_queue, reviews, unknowns
 from bot.log.annotations import Judgement
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
@@ -182,25 +183,14 @@ class Company:
         """Customers, each in a conversation of their own, write these messages; the turns' ids."""
         parses = self.understand([text for text, _ in said])
         now = utc_now() - timedelta(seconds=60)
-        ids = []
-        conversations, messages, turns = [], [], []
-        for number, ((text, intent), parse) in enumerate(zip(said, parses, strict=True)):
-            id_ = sortable_id()
-            self.truth[id_] = intent
-            ids.append(id_)
-            at = now + timedelta(milliseconds=number)
-            conversations.append(_conversation(id_, at))
-            messages.append(_message(id_, text, at))
-            turns.append(_turn(id_, text, parse, at))
-
-        def unit(connection: Connection) -> bool:
-            connection.execute(insert(tables.conversation), conversations)
-            connection.execute(insert(tables.message), messages)
-            connection.execute(insert(tables.turn), turns)
-            return True
-
+        turns = [
+            Heard(id=sortable_id(), text=text, parse=parse, at=now + timedelta(milliseconds=number))
+            for number, ((text, _), parse) in enumerate(zip(said, parses, strict=True))
+        ]
+        ids = [one.id for one in turns]
+        self.truth |= dict(zip(ids, (intent for _, intent in said), strict=True))
         async with self.journal() as journal:
-            await journal.write(unit)
+            await journal.write(partial(put, heard=turns))
         return ids
 
     async def review(self, budget: int) -> dict[str, int]:
@@ -357,52 +347,3 @@ def _best(parse: Mapping[str, Any]) -> str | None:
         if item["name"] != "nlu_fallback":
             return str(item["name"])
     return None
-
-
-def _conversation(id_: str, at: Any) -> dict[str, Any]:
-    return {
-        "id": f"c-{id_}",
-        "channel": "api",
-        "account": f"c-{id_}",
-        "status": "bot",
-        "last_seq": 1,
-        "created_at": at,
-        "updated_at": at,
-    }
-
-
-def _message(id_: str, text: str, at: Any) -> dict[str, Any]:
-    return {
-        "id": f"in-{id_}",
-        "conversation_id": f"c-{id_}",
-        "seq": 1,
-        "direction": "in",
-        "author": "customer",
-        "channel": "api",
-        "account": f"c-{id_}",
-        "message_id": id_,
-        "text": text,
-        "state": "answered",
-        "turn_id": id_,
-        "created_at": at,
-    }
-
-
-def _turn(id_: str, text: str, parse: Mapping[str, Any], at: Any) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "conversation_id": f"c-{id_}",
-        "inbound_id": f"in-{id_}",
-        "text": text,
-        "intent": parse["intent"]["name"],
-        "confidence": parse["intent"]["confidence"],
-        "ranking": parse["intent_ranking"],
-        "emotion": parse["emotion"]["name"],
-        "emotion_confidence": parse["emotion"]["confidence"],
-        "entities": [],
-        "actions": [],
-        "model_version": parse["model_version"],
-        "mode": parse["mode"],
-        "replies": [],
-        "created_at": at,
-    }

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from bot.bench.heard import Heard, put
 from bot.errors import KefuError
 from bot.log import tables
 from bot.log.database import open_engine, upgrade
@@ -120,51 +121,18 @@ def _label(connection: Connection, turn_id: str, *, agent: str, at: datetime) ->
 
 
 def _add_turn(connection: Connection, id_: str, text: str, *, at: datetime, version: str) -> None:
-    conversation: dict[str, Any] = {
-        "id": f"c-{id_}",
-        "channel": "api",
-        "account": f"c-{id_}",
-        "status": "bot",
-        "last_seq": 1,
-        "created_at": at,
-        "updated_at": at,
-    }
-    connection.execute(insert(tables.conversation), conversation)
-    message: dict[str, Any] = {
-        "id": f"in-{id_}",
-        "conversation_id": f"c-{id_}",
-        "seq": 1,
-        "direction": "in",
-        "author": "customer",
-        "channel": "api",
-        "account": f"c-{id_}",
-        "message_id": id_,
-        "text": text,
-        "state": "answered",
-        "turn_id": id_,
-        "created_at": at,
-    }
-    connection.execute(insert(tables.message), message)
-    turn: dict[str, Any] = {
-        "id": id_,
-        "conversation_id": f"c-{id_}",
-        "inbound_id": f"in-{id_}",
-        "text": text,
-        "intent": "pay",
-        "confidence": 0.4,
-        "ranking": [
-            {"name": name, "confidence": value}
-            for name, value in (("pay", 0.4), ("return", 0.35), ("greet", 0.25))
-        ],
-        "emotion": "neutral",
-        "emotion_confidence": 0.5,
-        "entities": [],
-        "actions": [],
+    ranking = [
+        {"name": name, "confidence": value}
+        for name, value in (("pay", 0.4), ("return", 0.35), ("greet", 0.25))
+    ]
+    parse = {
+        "intent": ranking[0],
+        "intent_ranking": ranking,
+        "emotion": {"name": "neutral", "confidence": 0.5},
         "model_version": version,
-        "replies": [],
-        "created_at": at,
+        "mode": "cpu-int8",
     }
-    connection.execute(insert(tables.turn), turn)
+    put(connection, [Heard(id=id_, text=text, parse=parse, at=at)])
 
 
 def open_shop(folder: Path, **settings: Any) -> Settings:
