@@ -26,8 +26,8 @@ class Recipe:
     tag_weight: float = 2.0
     validation_share: float = 0.1
     # A later epoch is kept although its score is this much lower: a few hundred texts cannot tell
-    # such scores apart, and later weights, at a lower rate, are the more settled ones. With fewer
-    # it is what one or two of them weigh.
+    # such scores apart, and later weights, at a lower rate, are the more settled ones. It is at
+    # least a standard error of the score.
     tie: float = 0.005
     # Epochs that are not kept before training stops.
     patience: int = 3

@@ -107,7 +107,8 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
     if course.epoch:
         progress.say(f"going on after epoch {course.epoch}")
     board = Board(around.board)
-    tie = max(recipe.tie, 1.5 / max(len(held_out), 1))
+    # About a standard error of a score near 0.9.
+    tie = max(recipe.tie, 0.3 / math.sqrt(max(len(held_out), 1)))
     while course.epoch < recipe.epochs:
         if course.epoch and course.epoch - course.best_epoch >= recipe.patience:
             progress.say(

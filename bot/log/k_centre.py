@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]  # (texts, dim), of length one
 
 
-def k_centre(pool: Vectors, centres: Vectors, k: int) -> list[tuple[int, float]]:
+def k_centre(
+    pool: Vectors, centres: Vectors, k: int, weights: Vectors | None = None
+) -> list[tuple[int, float]]:
     """Up to k of the pool, each the farthest from the centres and those chosen before.
 
-    Returns (index, cosine distance when chosen); without centres the first is the one farthest
-    from the pool's mean.
+    `weights`, (texts,): what makes a distance count more, such as how unsure the model is of a
+    text. Returns (index, cosine distance when chosen); without centres the first is the one
+    farthest from the pool's mean.
     """
     if len(pool) == 0 or k <= 0:
         return []
@@ -25,13 +28,13 @@ def k_centre(pool: Vectors, centres: Vectors, k: int) -> list[tuple[int, float]]
         nearest = 1.0 - pool @ (mean / (np.linalg.norm(mean) or 1.0))
     chosen: list[tuple[int, float]] = []
     for _ in range(min(k, len(pool))):
-        index = int(nearest.argmax())
+        index = int((nearest if weights is None else nearest * weights).argmax())
         distance = float(nearest[index])
         if distance <= 1e-6:
             break
         chosen.append((index, round(min(distance, 1.0), 4)))
         nearest = np.minimum(nearest, 1.0 - pool @ pool[index])
-        nearest[index] = -1.0
+        nearest[index] = -1.0  # below whatever is left, also weighed
     return chosen
 
 

@@ -22,7 +22,7 @@ WEIGHTS = {
     "label_error": 2,
     "fallback": 2,
     "uncertainty": 3,
-    "diversity": 2,
+    "diversity": 4,
     "spare": 0.2,
 }
 SECOND = "second"

@@ -112,6 +112,10 @@ def test_the_farthest_come_first_and_each_counts_as_seen() -> None:
     )
     # What is at a centre teaches nothing.
     assert 0 not in [index for index, _ in chosen]
+    # What is unsure comes before what is farther and sure; the distance told is the plain one.
+    weighed = k_centre(pool, axes[:1], 2, np.array([1, 0.3, 1, 0.3], dtype=np.float32))
+    assert [index for index, _ in weighed] == [2, 3]
+    assert weighed[0][1] == pytest.approx(1 - float(near @ axes[0]), abs=1e-3)
     assert k_centre(pool[:0], axes, 3) == []
     assert len(k_centre(pool, axes[:0].reshape(0, 4), 4)) == 4
     index, likeness = nearest_of(pool, axes[1:2])
