@@ -14,6 +14,7 @@ from bot.log import database, tables
 from bot.world import utc_now
 from tests.browser.chat_page import ChatPage, launch
 from tests.browser.console_page import CONSOLE, NARROW, WIDE, Console, employ, kefu
+from tests.browser.learning_rows import fill
 from tests.browser.screenshots import IMAGES
 from tests.browser.test_console_voice import HOUR, inject
 from tests.integration.voice_log import VoiceLog
@@ -36,6 +37,7 @@ def main() -> None:
             employ(system, role.capitalize(), role)
         kefu(system, "log", "seed", "--turns", "4000", "--days", "60", "--into-existing")
         upset_topic(system)
+        fill(system.state_dir)
         for name, viewport in WIDTHS.items():
             conversation(browser, system, name, viewport)
             pages(browser, system, name, viewport)
