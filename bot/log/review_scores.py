@@ -14,8 +14,8 @@ REASONS = (
     "disagreement",
     "label_error",
     "fallback",
-    "uncertainty",
     "diversity",
+    "uncertainty",
     "spare",
 )
 # Drawn by lot from all turns whatever else speaks for them: the baseline that others are
