@@ -13,22 +13,10 @@ from pydantic_settings import SettingsError
 from bot.app import GATEWAY, build_app
 from bot.errors import KefuError
 from bot.http.guard import SERVER_LIMITS
+from bot.log_lines import log_lines
 from bot.settings import Settings
 
 logger = logging.getLogger("bot")
-
-
-class _Fields(logging.Formatter):
-    """One line a record: time, level, event, then its fields as key=value."""
-
-    _usual = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as a line."""
-        fields = "".join(
-            f" {key}={value!r}" for key, value in record.__dict__.items() if key not in self._usual
-        )
-        return super().format(record) + fields
 
 
 async def serve(settings: Settings) -> None:
@@ -55,10 +43,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Start the gateway; what is wrong with the set-up is one line and exit code 1."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Fields("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    log_lines()
     try:
         settings = Settings()
     except (ValidationError, SettingsError) as error:
