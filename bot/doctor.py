@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 
 from bot.errors import KefuError, LogMissing
-from bot.processes import kefu_processes
 from bot.settings import Settings
 from bot.up import FREE_GB, check_model, check_ports, running_state
 
@@ -98,9 +97,13 @@ def ports(settings: Settings) -> Finding:
 
 def processes(settings: Settings) -> Finding:
     """Whether each process of a running kefu is ready; a stopped kefu is in order."""
-    if running_state(settings) is None:
+    state = running_state(settings)
+    if state is None:
         return Finding(check="processes", ok=True, seen="kefu is not running")
-    seen = {spec.name: _readiness(spec.ready_url) for spec in kefu_processes(settings)}
+    # Those that were started, whatever the settings say by now.
+    seen = {
+        name: _readiness(f"{entry['url']}/readyz") for name, entry in state["processes"].items()
+    }
     return Finding(
         check="processes",
         ok=all(state == "ready" for state in seen.values()),
