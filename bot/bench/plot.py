@@ -42,14 +42,15 @@ def write_lines(path: Path, title: str, series: Mapping[str, Points], *, percent
     for number, (name, line) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         path_ = " ".join(f"{across.at(x)},{up.at(y)}" for x, y in line)
-        last_x, last_y = line[-1]
+        # Where curves that rise leave room.
+        named_at = _HEIGHT - _BOTTOM - 10 - 15 * (len(series) - 1 - number)
         parts.append(
             f'<polyline points="{path_}" fill="none" stroke="{colour}" stroke-width="2"/>'
             + "".join(
                 f'<circle cx="{across.at(x)}" cy="{up.at(y)}" r="3" fill="{colour}"/>'
                 for x, y in line
             )
-            + f'<text x="{across.at(last_x) - 4}" y="{up.at(last_y) - 8 - 14 * number}" '
+            + f'<text x="{_WIDTH - _RIGHT}" y="{named_at}" '
             f'text-anchor="end" fill="{colour}">{escape(name)}</text>'
         )
     path.write_text("\n".join([*parts, "</svg>"]) + "\n", "utf-8")
