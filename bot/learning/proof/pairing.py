@@ -23,42 +23,48 @@ def paired_intents(
     examples: Sequence[Example], frozen: Sequence[bool], champion: Read, challenger: Read
 ) -> Paired:
     """The texts that have an intent."""
-    rows = _rows([example.intent for example in examples])
-    names = _names(
-        champion.side.labels.intent,
-        challenger.side.labels.intent,
-        [e.intent for e in examples if e.intent is not None],
-    )
-    at = {name: place for place, name in enumerate(names)}
-    return Paired(
-        names=names,
-        truth=np.array([at[str(examples[row].intent)] for row in rows], dtype=np.int64),
-        champion=_placed(champion.of.intents[rows], champion.side.labels.intent, at),
-        challenger=_placed(challenger.of.intents[rows], challenger.side.labels.intent, at),
-        champion_confidence=champion.of.confidence[rows],
-        challenger_confidence=challenger.of.confidence[rows],
-        frozen=np.array(frozen, dtype=np.bool_)[rows],
-    )
+    sides = [
+        _Guesses(labels=read.side.labels.intent, best=read.of.intents, sure=read.of.confidence)
+        for read in (champion, challenger)
+    ]
+    return _paired([example.intent for example in examples], frozen, *sides)
 
 
 def paired_emotions(
     examples: Sequence[Example], frozen: Sequence[bool], champion: Read, challenger: Read
 ) -> Paired:
     """The texts that have an emotion."""
-    rows = _rows([example.emotion for example in examples])
-    names = _names(
-        champion.side.labels.emotion,
-        challenger.side.labels.emotion,
-        [e.emotion for e in examples if e.emotion is not None],
-    )
+    sides = [
+        _Guesses(
+            labels=read.side.labels.emotion, best=read.of.emotions, sure=read.of.emotion_confidence
+        )
+        for read in (champion, challenger)
+    ]
+    return _paired([example.emotion for example in examples], frozen, *sides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Guesses:
+    """What one head of a side makes of the texts."""
+
+    labels: Sequence[str]
+    best: Ints  # (texts,), a place among the labels
+    sure: Floats  # (texts,)
+
+
+def _paired(
+    truth: Sequence[str | None], frozen: Sequence[bool], champion: _Guesses, challenger: _Guesses
+) -> Paired:
+    rows = _rows(truth)
+    names = _names(champion.labels, challenger.labels, [name for name in truth if name is not None])
     at = {name: place for place, name in enumerate(names)}
     return Paired(
         names=names,
-        truth=np.array([at[str(examples[row].emotion)] for row in rows], dtype=np.int64),
-        champion=_placed(champion.of.emotions[rows], champion.side.labels.emotion, at),
-        challenger=_placed(challenger.of.emotions[rows], challenger.side.labels.emotion, at),
-        champion_confidence=champion.of.emotion_confidence[rows],
-        challenger_confidence=challenger.of.emotion_confidence[rows],
+        truth=np.array([at[str(truth[row])] for row in rows], dtype=np.int64),
+        champion=_placed(champion.best[rows], champion.labels, at),
+        challenger=_placed(challenger.best[rows], challenger.labels, at),
+        champion_confidence=champion.sure[rows],
+        challenger_confidence=challenger.sure[rows],
         frozen=np.array(frozen, dtype=np.bool_)[rows],
     )
 

@@ -4,7 +4,7 @@ Only the ids of turns are kept: whoever looks at them sees the texts that the lo
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -90,11 +90,6 @@ def replay(champion: Reader, challenger: Reader, turns: Iterable[tuple[str, str]
         emotions_changed=sum(change.champion_emotion is not None for change in changes),
         changes=tuple(changes),
     )
-
-
-def changes_of(kept: Mapping[str, Any]) -> list[Change]:
-    """The changes in a proof that was kept."""
-    return [Change(**one) for one in kept["changes"]]
 
 
 def _change(
