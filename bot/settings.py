@@ -330,6 +330,12 @@ class Settings(ActionSettings, NluSettings):
         True,
         description="Whether the drift watch may call for a run of the learning loop early.",
     )
+    learn_keep: int = Field(
+        5,
+        ge=0,
+        description="Versions that are kept of those that the learning loop made: so many of the "
+        "newest, and so many of those that served before; 0: all.",
+    )
     learn_port: int = Field(5057, description="Port on which the learning loop says that it is up.")
     apology: str = Field(
         "Sorry, something went wrong on our side. Please write again in a few minutes.",

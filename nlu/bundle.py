@@ -10,7 +10,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nlu.calibration import Calibration, Floats
-from nlu.errors import BadTrial, BundleError, UnknownVersion
+from nlu.errors import BadTrial, BundleError, UnknownVersion, VersionInUse
 from nlu.labels import Labels
 from nlu.matchers import Matchers
 from nlu.trial import Trial, read_trial
@@ -254,6 +254,37 @@ class BundleStore:
         if position == 0:
             raise BundleError(self.root / current, "there is no earlier version to roll back to")
         return versions[position - 1]
+
+    def served(self) -> list[str]:
+        """What serves and what served before it, newest first, as far back as roll-backs go."""
+        chain: list[str] = []
+        version = self.current()
+        while version is not None and version not in chain:
+            chain.append(version)
+            version = self.replaced(version)
+        known = set(self.versions())
+        return [version for version in chain if version in known]
+
+    def remove(self, version: str) -> int:
+        """Removes a version from disk; the bytes that are free then.
+
+        Raises UnknownVersion, VersionInUse for what serves, is tried, or a roll-back would want.
+        """
+        folder = self.folder(version)
+        with suppress(UnknownVersion, BundleError):  # nothing serves, or there is one version only
+            if version == self.previous():
+                raise VersionInUse(version)
+        leaving = self.root / f".{version}.{os.getpid()}.tmp"
+        folder.rename(leaving)
+        # Looked at once nobody can choose it any more.
+        trial = self.trial()
+        if version in (self.current(), None if trial is None else trial.version):
+            leaving.rename(folder)
+            raise VersionInUse(version)
+        size = sum(path.stat().st_size for path in leaving.rglob("*") if path.is_file())
+        shutil.rmtree(leaving)
+        _sync(self.root)
+        return size
 
     def _replaced(self) -> dict[str, str]:
         try:

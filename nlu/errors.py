@@ -43,6 +43,16 @@ class UnknownVersion(NluError):
         super().__init__(f"no model version {version!r}; there are: {have}")
 
 
+class VersionInUse(NluError):
+    """A model version that cannot be removed."""
+
+    def __init__(self, version: str) -> None:
+        self.version = version
+        super().__init__(
+            f"{version} serves, is on trial, or is what a roll-back goes to: it stays on disk"
+        )
+
+
 class BadTrial(NluError):
     """A trial of a version that cannot be: says which of its fields is wrong."""
 

@@ -28,6 +28,7 @@ from bot.learning.process import RunProcess, clear_leftovers, last_lines, launch
 from bot.learning.run_folder import RunFolder, clear_ended, processes_of
 from bot.log import learning_runs, training_runs
 from bot.log.training_runs import Row
+from nlu.errors import NluError
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +184,16 @@ class Loop:
         except asyncio.CancelledError:
             await self._stop(run_id, folder)
             raise
+        else:
+            await self._prune()
         return await self._row(run_id)
+
+    async def _prune(self) -> None:
+        """What the run came to does not depend on it."""
+        try:
+            await self._parts.prune(self._parts.journal, self._parts.settings)
+        except (KefuError, NluError, OSError) as error:
+            logger.warning("versions not removed", extra={"reason": str(error)})
 
     async def _drive_and_end(self, run: Row, folder: RunFolder) -> None:
         try:

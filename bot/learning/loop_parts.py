@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bot.learning.exposed import expose_dataset
+from bot.learning.pruning import prune
 from bot.log.journal import Journal
 from bot.log.training_runs import Row
 from bot.settings import Settings
@@ -56,6 +57,8 @@ class LoopParts:
     champion: Callable[[], str | None]  # the version that serves
     # Notes which turns a version was trained on: (run, version, the champion it began at).
     expose: Callable[[Journal, Settings, Row], Awaitable[None]] = expose_dataset
+    # Removes versions that nobody will come back to.
+    prune: Callable[[Journal, Settings], Awaitable[object]] = prune
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,14 @@ def latest(connection: Connection, *, limit: int = 1) -> list[Row]:
     return [dict(row) for row in rows.mappings()]
 
 
+def versions_made(connection: Connection) -> set[str]:
+    """The versions that runs of the loop have made."""
+    rows = connection.execute(
+        select(_run.c.version).where(_run.c.kind == KIND, _run.c.version.is_not(None))
+    )
+    return {str(version) for version in rows.scalars()}
+
+
 def last_learned(connection: Connection) -> Row | None:
     """The newest run that came to a verdict on a version: what it learned from is not new."""
     row = (

@@ -47,7 +47,6 @@ async def filled(database: Database, tmp_path: Path) -> Database:
 def migrate(url: str, revision: str, *, down: bool = False) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = open_engine(url, writer=True)
     with engine.connect() as connection:
         config.attributes["connection"] = connection

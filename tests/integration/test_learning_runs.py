@@ -37,6 +37,7 @@ from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
 from bot.settings import Settings
 from bot.world import World, utc_now
+from nlu.bundle import BundleStore
 
 PROCESS = Path(__file__).with_name("learning_process.py")
 # Writes its report at once; says that it was done. Arguments: report, its file, the list.
@@ -181,6 +182,29 @@ async def open_house(database_url: str, tmp_path: Path) -> AsyncIterator[Open]:
             return house
 
         yield open_one
+
+
+async def test_an_ended_run_leaves_so_many_versions_on_disk(
+    open_house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await open_house(learn_keep=1)
+    store = BundleStore(house.settings.models_dir)
+    for name in ("v1", "v2", "v3"):
+        (store.root / name).mkdir(parents=True)
+        (store.root / name / "manifest.json").write_text("{}")
+    store.activate("v1")
+    # The run makes v2, which is neither the newest nor in use.
+    assert (await house.run())["state"] == "succeeded"
+    assert store.versions() == ["v1", "v3"]
+
+    def fails(store: BundleStore, version: str) -> int:
+        raise PermissionError(version)
+
+    monkeypatch.setattr(BundleStore, "remove", fails)
+    (store.root / "v2").mkdir()
+    (store.root / "v2" / "manifest.json").write_text("{}")
+    assert (await house.run())["state"] == "succeeded"
+    assert "v2" in store.versions()
 
 
 async def test_a_run_goes_through_its_steps_and_waits_for_a_person(open_house: Open) -> None:

@@ -177,6 +177,38 @@ def history(limit: int, as_json: bool) -> None:
         click.echo("no version was released yet; `kefu models activate` and a canary leave a row")
 
 
+@models.command()
+@click.option("--dry-run", is_flag=True, help="Only name what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def prune(dry_run: bool, as_json: bool) -> None:
+    """Remove versions that the learning loop made and nobody will come back to.
+
+    The loop does it by itself after each run; KEFU_LEARN_KEEP says how many stay.
+    """
+    from bot.learning.opened import opened_journal
+    from bot.learning.pruning import prune as remove
+    from bot.log.opened import opened_log
+    from bot.settings import Settings
+    from bot.world import World
+
+    settings = Settings()
+    with opened_log():  # fails with one line where there is no log
+        pass
+
+    async def opened() -> list[str]:
+        async with opened_journal(settings, World()) as journal:
+            return await remove(journal, settings, dry_run=dry_run)
+
+    removed = _run(opened)
+    if as_json:
+        click.echo(json.dumps({"removed": removed, "dry_run": dry_run}))
+        return
+    for version in removed:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {version}")
+    if not removed:
+        click.echo("nothing to remove")
+
+
 async def _start_ab(releases: "Releases", version: str, share: float) -> Row:
     await releases.start_ab(version, share=share, actor=ACTOR)
     return await _of_kind(releases, "ab")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from nlu.bundle import BundleStore, open_bundle, unfinished
-from nlu.errors import BundleError, UnknownVersion
+from nlu.errors import BundleError, UnknownVersion, VersionInUse
+from nlu.trial import Trial
 
 
 @pytest.fixture
@@ -71,6 +72,23 @@ def test_activate_and_roll_back(store: BundleStore) -> None:
     assert store.roll_back() == "v1"
     with pytest.raises(BundleError, match="no earlier version"):
         store.previous()
+
+
+def test_what_serves_is_tried_or_would_be_rolled_back_to_is_not_removed(store: BundleStore) -> None:
+    for version in ("v3", "v4"):
+        shutil.copytree(store.root / "v1", store.root / version)
+    store.activate("v1")
+    store.activate("v3")
+    store.try_out(Trial(version="v4", share=0.1, salt="s"))
+    assert store.served() == ["v3", "v1"]
+    for version in ("v1", "v3", "v4"):
+        with pytest.raises(VersionInUse, match=version):
+            store.remove(version)
+    assert store.remove("v2") > 1000
+    assert store.versions() == ["v1", "v3", "v4"]
+    assert not list(store.root.glob(".*"))
+    with pytest.raises(UnknownVersion):
+        store.remove("v2")
 
 
 @pytest.mark.parametrize("version", ["v9", "../v1", "", ".hidden"])
