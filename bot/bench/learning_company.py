@@ -221,12 +221,14 @@ class Company:
                 await journal.write(partial(self._label, turn_id=turn_id, reason=None))
 
     async def name_unknowns(self, budget: int, *, of_each: int = 12) -> dict[str, Any]:
-        """The reviewer names the groups of unknowns that are mostly of one kind.
+        """The reviewer names the groups of unknowns that are mostly of one kind, and a new one.
 
-        `of_each`: of a group at most so many turns are labelled. Returns the labels spent, and by
-        intent how large and how pure its group was.
+        What there was an intent for from the start is left to the review queue. `of_each`: of a
+        group at most so many turns are labelled. Returns the labels spent, and by intent how large
+        and how pure its group was.
         """
         terms, left = UnknownTerms(), budget
+        there = {intent for _, intent in self.plan.start}
         named: dict[str, dict[str, float]] = {}
         async with self.journal() as journal:
             await refresh(journal, LocalEmbedding(self.model), World(), terms)
@@ -239,7 +241,7 @@ class Company:
                 intent, count = kinds.most_common(1)[0]
                 purity = count / len(members)
                 chosen = [row["id"] for row in members if self.truth[row["id"]] == intent][:of_each]
-                if purity < MOSTLY or len(chosen) > left:
+                if purity < MOSTLY or intent in there or len(chosen) > left:
                     continue
                 await journal.write(
                     partial(

@@ -18,28 +18,37 @@ from numpy.typing import NDArray
 from bot.log import review_pool, unknown_candidates, unknowns
 from bot.log.journal import Journal
 from bot.log.review_ranking import CannotEmbed, Embedding
-from bot.log.unknown_candidates import Wanted
+from bot.log.unknown_candidates import Candidate, Wanted
 from bot.log.unknowns import Found
 from bot.world import World
 
 Vectors = NDArray[np.float32]  # (texts, dim), of length one
 
 _TEXTS_AT_ONCE = 16
+_ROWS = 500  # of a matrix of likenesses at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownTerms:
-    """Which messages are grouped, and what a group is."""
+    """Which messages are grouped, and what a group is; cosines are of MiniLM."""
 
     weeks: int = 4
-    # Intents below this confidence count as not understood, as nlu_fallback does.
-    below: float = 0.6
+    # Below this a message was not understood; up to the other the model was not quite sure of it:
+    # a topic that it does not know is half of the time taken for one that it does.
+    not_understood: float = 0.6
+    below: float = 0.98
     # Texts in all, the newest; 5,000 take two seconds and 300 MB.
     most: int = 5_000
     per_customer: int = 20
-    least: int = 5  # texts in a group
-    # Mean distance (one less the cosine) up to which two groups are one; for MiniLM.
-    apart: float = 0.6
+    # What is known: so many examples an intent, of so many turns, and how like two of them a
+    # message is that needs no group.
+    examples: int = 8
+    examples_of: int = 20_000
+    known: float = 0.8
+    least: int = 4  # texts in a group
+    # Mean distance (one less the cosine) up to which two groups are one.
+    apart: float = 0.65
+    groups: int = 40  # the most that a person is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +65,7 @@ class Cluster:
 
     @property
     def weight(self) -> float:
-        """What it is worth to look at: many texts, much alike."""
+        """How much of a group it is: many texts, much alike."""
         return len(self.indices) * self.cohesion
 
 
@@ -91,41 +100,93 @@ async def refresh(
 
     Raises CannotEmbed when the understanding service does not answer, StorageError.
     """
+    since = world.now() - timedelta(weeks=terms.weeks)
     wanted = Wanted(
-        since=world.now() - timedelta(weeks=terms.weeks),
+        since=since,
+        not_understood=terms.not_understood,
         below=terms.below,
         most=terms.most,
         per_customer=terms.per_customer,
     )
     texts = await journal.browse(partial(unknown_candidates.candidates, wanted=wanted))
-    turn_ids, vectors = await _embedded(journal, embedding, texts)
-    clusters = await asyncio.to_thread(find_clusters, vectors, terms=terms)
-    found = [
-        Found(
-            cohesion=round(one.cohesion, 4),
-            members=[
-                (turn_ids[index], round(likeness, 4))
-                for index, likeness in zip(one.indices, one.likeness, strict=True)
-            ],
+    known = await journal.browse(
+        partial(
+            unknown_candidates.known_examples,
+            since=since,
+            sure=terms.below,
+            of_each=terms.examples,
+            most=terms.examples_of,
         )
-        for one in clusters
-    ]
+    )
+    asked = [(one.turn_id, one.text) for one in texts]
+    vectors = await _embedded(journal, embedding, asked + known)
+    found = await asyncio.to_thread(
+        _found, texts, vectors[: len(texts)], vectors[len(texts) :], terms
+    )
     count = await journal.write(
         partial(unknowns.replace_open, found=found, now=world.now(), new_id=world.new_id)
     )
     return Refreshed(texts=len(texts), clusters=count)
 
 
+def _found(
+    texts: Sequence[Candidate], vectors: Vectors, known: Vectors, terms: UnknownTerms
+) -> list[Found]:
+    """The groups among what is not known, those first that are most worth a look."""
+    strange = np.flatnonzero(likeness_to(vectors, known) < terms.known)
+    clusters = find_clusters(vectors[strange], terms=terms)
+    if not clusters:
+        return []
+    likeness = likeness_to(np.stack([one.centre for one in clusters]), known)  # (clusters,)
+    found = []
+    for one, like in zip(clusters, likeness, strict=True):
+        members = [texts[index] for index in strange[list(one.indices)]]
+        confidence = sum(member.confidence for member in members) / len(members)
+        found.append(
+            Found(
+                cohesion=round(one.cohesion, 4),
+                worth=round(_worth(len(members), float(like), confidence), 4),
+                members=[
+                    (member.turn_id, round(near, 4))
+                    for member, near in zip(members, one.likeness, strict=True)
+                ],
+            )
+        )
+    return sorted(found, key=lambda one: one.worth, reverse=True)[: terms.groups]
+
+
+def _worth(size: int, likeness: float, confidence: float) -> float:
+    """What a group is worth to look at: large, unlike what is known, not understood."""
+    return float(size**0.5) * max(0.0, 1 - likeness) * (1.3 - confidence)
+
+
+def likeness_to(vectors: Vectors, known: Vectors) -> NDArray[np.float32]:
+    """(texts,): how like each is to the second most alike of what is known; -1 without two.
+
+    One example alone may be labelled wrongly, or be a stray itself.
+    """
+    if len(known) < 2 or not len(vectors):
+        return np.full(len(vectors), -1.0, dtype=np.float32)
+    parts = [
+        np.partition(vectors[start : start + _ROWS] @ known.T, -2, axis=1)[:, -2]
+        for start in range(0, len(vectors), _ROWS)
+    ]
+    return np.concatenate(parts)
+
+
 async def _embedded(
     journal: Journal, embedding: Embedding, texts: Sequence[tuple[str, str]]
-) -> tuple[list[str], Vectors]:
-    """The turns in their order, and (turns, dim): kept vectors, the rest asked for."""
+) -> Vectors:
+    """(texts, dim): kept vectors, the rest asked for."""
     if not texts:
-        return [], np.zeros((0, 0), dtype=np.float32)
+        return np.zeros((0, 0), dtype=np.float32)
     _, embedder = await embedding.embed([texts[0][1]])
-    turn_ids = [turn_id for turn_id, _ in texts]
     kept = await journal.browse(
-        partial(unknown_candidates.kept_vectors, turn_ids=turn_ids, embedder=embedder)
+        partial(
+            unknown_candidates.kept_vectors,
+            turn_ids=[turn_id for turn_id, _ in texts],
+            embedder=embedder,
+        )
     )
     vectors: dict[str, Any] = {
         turn_id: np.frombuffer(raw, dtype="<f4") for turn_id, raw in kept.items()
@@ -143,7 +204,7 @@ async def _embedded(
         await journal.write(
             partial(review_pool.keep_vectors, turn_ids=ids, vectors=made, embedder=embedder)
         )
-    return turn_ids, np.stack([vectors[turn_id] for turn_id in turn_ids]).astype(np.float32)
+    return np.stack([vectors[turn_id] for turn_id, _ in texts]).astype(np.float32)
 
 
 def _distances(vectors: Vectors) -> NDArray[np.float64]:

@@ -1,11 +1,12 @@
-"""Reads the messages that were not understood and that nobody has spoken of, to be grouped."""
+"""Reads what was not understood, or not surely, to be grouped; and what is known, beside it."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from bot.log import tables
 from bot.log.review_scores import FALLBACK, is_reviewable, text_key
@@ -22,27 +23,102 @@ _vector = tables.review_vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which turns are looked at: since when, below which confidence, how many of whom."""
+    """Which turns are looked at: since when, below which confidences, how many of whom."""
 
     since: datetime
+    not_understood: float  # below this they come first
     below: float
     most: int
     per_customer: int
 
 
-def candidates(connection: Connection, *, wanted: Wanted) -> list[tuple[str, str]]:
-    """(turn, text) of what was not understood and nobody has spoken of, the newest first.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A turn that may be of a topic nobody has named; `confidence` of what it was taken for."""
 
-    Of texts that read the same there is one, of a customer so many; what people have named or
-    dismissed already does not come again.
+    turn_id: str
+    text: str
+    confidence: float
+
+
+def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
+    """What the model was unsure of and nobody has spoken of, the newest first.
+
+    What was not understood at all comes before the rest. Of texts that read the same there is one,
+    of a customer so many; what people have named or dismissed already does not come again.
     """
-    later = _annotation.alias()
+    fell_back = or_(_turn.c.intent == FALLBACK, _turn.c.confidence < wanted.not_understood)
+    unsure = and_(~fell_back, _turn.c.confidence < wanted.below)
+    found: list[Candidate] = []
+    seen: set[str] = set()
+    shares: Counter[str] = Counter()
+    for which in (fell_back, unsure):
+        rows = connection.execute(
+            _of_nobody(wanted.since).where(which), execution_options={"yield_per": 1000}
+        )
+        for row in rows:
+            if len(found) >= wanted.most:
+                break
+            key = text_key(row.text)
+            if key in seen or shares[row.customer] >= wanted.per_customer:
+                continue
+            if not is_reviewable(row.text):
+                continue
+            seen.add(key)
+            shares[row.customer] += 1
+            found.append(
+                Candidate(
+                    turn_id=row.id,
+                    text=row.text,
+                    # Of a fallback it is the confidence in that nothing is meant.
+                    confidence=0.0 if row.intent == FALLBACK else row.confidence or 0.0,
+                )
+            )
+        rows.close()
+    return found
+
+
+def known_examples(
+    connection: Connection, *, since: datetime, sure: float, of_each: int, most: int
+) -> list[tuple[str, str]]:
+    """(turn, text) of what is known: of each intent the newest turns that are surely of it.
+
+    Labelled by a person, or taken for it with at least so much confidence. Of the newest `most`
+    turns of either kind, at most `of_each` an intent.
+    """
+    labelled = (
+        select(_turn.c.id, _turn.c.text, _annotation.c.intent)
+        .join(_annotation, _annotation.c.turn_id == _turn.c.id)
+        .where(
+            _annotation.c.kind == "label", _annotation.c.intent.is_not(None), _stands(_annotation)
+        )
+        .order_by(_annotation.c.created_at.desc(), _annotation.c.id.desc())
+        .limit(most)
+    )
+    confident = (
+        select(_turn.c.id, _turn.c.text, _turn.c.intent)
+        .where(_turn.c.created_at >= since, _turn.c.intent != FALLBACK, _turn.c.confidence >= sure)
+        .order_by(_turn.c.created_at.desc(), _turn.c.id.desc())
+        .limit(most)
+    )
+    found: dict[str, str] = {}
+    for query in (labelled, confident):
+        counts: Counter[str] = Counter()
+        for row in connection.execute(query):
+            if counts[row.intent] < of_each and row.id not in found and is_reviewable(row.text):
+                counts[row.intent] += 1
+                found[row.id] = row.text
+    return list(found.items())
+
+
+def _of_nobody(since: datetime) -> Select[Any]:
+    """Turns that nobody has labelled, named or dismissed, the newest first."""
     spoken_of = (
         select(_annotation.c.id)
         .where(
             _annotation.c.turn_id == _turn.c.id,
             _annotation.c.kind != "revoke",
-            ~select(later.c.id).where(later.c.revokes == _annotation.c.id).exists(),
+            _stands(_annotation),
         )
         .exists()
     )
@@ -52,38 +128,24 @@ def candidates(connection: Connection, *, wanted: Wanted) -> list[tuple[str, str
         .where(_member.c.turn_id == _turn.c.id, _cluster.c.state != "open")
         .exists()
     )
-    rows = connection.execute(
+    return (
         select(
             _turn.c.id,
             _turn.c.text,
+            _turn.c.intent,
+            _turn.c.confidence,
             func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
         )
         .join(_conversation, _conversation.c.id == _turn.c.conversation_id)
-        .where(
-            _turn.c.created_at >= wanted.since,
-            or_(_turn.c.intent == FALLBACK, _turn.c.confidence < wanted.below),
-            ~spoken_of,
-            ~decided,
-        )
-        .order_by(_turn.c.created_at.desc(), _turn.c.id.desc()),
-        execution_options={"yield_per": 1000},
+        .where(_turn.c.created_at >= since, ~spoken_of, ~decided)
+        .order_by(_turn.c.created_at.desc(), _turn.c.id.desc())
     )
-    found: list[tuple[str, str]] = []
-    seen: set[str] = set()
-    shares: Counter[str] = Counter()
-    for row in rows:
-        key = text_key(row.text)
-        if key in seen or shares[row.customer] >= wanted.per_customer:
-            continue
-        if not is_reviewable(row.text):
-            continue
-        seen.add(key)
-        shares[row.customer] += 1
-        found.append((row.id, row.text))
-        if len(found) >= wanted.most:
-            break
-    rows.close()
-    return found
+
+
+def _stands(annotation: Any) -> ColumnElement[bool]:
+    """Whether nobody has taken a record back."""
+    later = _annotation.alias()
+    return ~select(later.c.id).where(later.c.revokes == annotation.c.id).exists()
 
 
 def kept_vectors(

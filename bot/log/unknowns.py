@@ -31,9 +31,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A group: how alike its turns are, and how near each is to its middle (turn id, cosine)."""
+    """A group: how alike its turns are, and how near each is to its middle (turn id, cosine).
+
+    `worth`: where it stands among the others.
+    """
 
     cohesion: float
+    worth: float
     members: Sequence[tuple[str, float]]
 
 
@@ -77,14 +81,14 @@ def count_open(connection: Connection) -> int:
 
 
 def listing(connection: Connection, *, limit: int) -> list[Row]:
-    """The open groups that have turns left, the largest and most alike first."""
+    """The open groups that have turns left, those first that are most worth a look."""
     left = func.count(_member.c.turn_id)
     rows = connection.execute(
         select(_cluster, left.label("left"))
         .join(_member, _member.c.cluster_id == _cluster.c.id)
         .where(_cluster.c.state == "open")
         .group_by(*_cluster.c)
-        .order_by((left * _cluster.c.cohesion).desc(), _cluster.c.id)
+        .order_by(_cluster.c.worth.desc(), _cluster.c.id)
         .limit(limit)
     )
     return [dict(row) for row in rows.mappings()]
@@ -235,7 +239,7 @@ def _put(
     now: datetime,
     new_id: Callable[[], str],
 ) -> None:
-    values: Row = {"size": len(members), "cohesion": one.cohesion}
+    values: Row = {"size": len(members), "cohesion": one.cohesion, "worth": one.worth}
     if id_ is None:
         id_ = new_id()
         connection.execute(

@@ -144,6 +144,8 @@ unknown_cluster = Table(
     Column("size", Integer, nullable=False),
     # Mean cosine to the cluster's middle, 0 to 1.
     Column("cohesion", Float, nullable=False),
+    # Where it stands among the others; 0 for those from before this was kept.
+    Column("worth", Float, nullable=False, server_default="0"),
     # What a person called it.
     Column("intent", Text),
     Column("created_at", UtcDateTime, nullable=False),

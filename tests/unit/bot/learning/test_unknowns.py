@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bot.learning.unknowns import UnknownTerms, find_clusters
+from bot.learning.unknowns import UnknownTerms, find_clusters, likeness_to
 
 TERMS = UnknownTerms()
 
@@ -42,8 +42,8 @@ def test_one_group_is_found_among_nothing_else() -> None:
 
 
 def test_fewer_than_a_groups_texts_are_none() -> None:
-    assert find_clusters(bundle(3, 4), terms=TERMS) == []
-    assert len(find_clusters(bundle(3, 4), terms=UnknownTerms(least=4))) == 1
+    assert find_clusters(bundle(3, 3), terms=TERMS) == []
+    assert len(find_clusters(bundle(3, 3), terms=UnknownTerms(least=3))) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -90,3 +90,12 @@ def test_groups_are_disjoint_large_enough_and_do_not_hang_on_the_order(
     shuffled = find_clusters(vectors[order], terms=terms)
     groups = {frozenset(one.indices) for one in found}
     assert {frozenset(int(order[i]) for i in one.indices) for one in shuffled} == groups
+
+
+def test_like_what_is_known_is_what_two_examples_are_like() -> None:
+    known = np.concatenate([bundle(0, 2, spread=0.0), bundle(1, 1, spread=0.0)])
+    found = likeness_to(np.concatenate([bundle(0, 1, spread=0.0), bundle(1, 1, spread=0.0)]), known)
+    # One example alone may be a mistake.
+    assert found == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert likeness_to(bundle(0, 3), known[:1]).tolist() == [-1.0, -1.0, -1.0]
+    assert likeness_to(bundle(0, 1200), known).shape == (1200,)
