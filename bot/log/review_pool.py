@@ -15,7 +15,7 @@ from bot.log.annotations import Effective
 from bot.log.confident_joint import confident_joint, error_rates
 from bot.log.k_centre import k_centre, nearest_of
 from bot.log.review_candidates import want_another
-from bot.log.review_scores import RANDOM, primary, probabilities
+from bot.log.review_scores import FALLBACK, RANDOM, primary, probabilities
 
 POOL_OF_EACH = 150
 CENTRES = 300
@@ -29,6 +29,9 @@ ALIKE = 0.8
 SUSPECTS = 20
 SUSPICION = 0.3
 ERROR_RATE = 0.3
+# How many alike make a topic; where a message stands that is as like them as what is known.
+_NEIGHBOURS = 4
+_MIDDLE, _REACH = 0.7, 0.5
 _POOLED = ("spare", "uncertainty", "fallback", "diversity")
 
 _annotation = tables.annotation
@@ -83,7 +86,7 @@ def read_pool(connection: Connection, *, embedder: str | None) -> Pool:
             .limit(POOL_OF_EACH)
         )
         rows += [dict(row) for row in found.mappings()]
-    labelled = _labelled(connection)
+    labelled = read_labelled(connection)
     ids = [row["turn_id"] for row in rows] + [one.turn_id for one in labelled[:CENTRES]]
     vectors = {}
     if embedder is not None:
@@ -178,8 +181,30 @@ def often_wrong(pool: Pool) -> dict[str, float]:
     return {
         row["turn_id"]: rates[row["intent"]]
         for row in pool.rows
-        if rates.get(row["intent"], 0.0) >= ERROR_RATE
+        # That nothing was understood is always wrong: it has a reason of its own.
+        if row["intent"] != FALLBACK and rates.get(row["intent"], 0.0) >= ERROR_RATE
     }
+
+
+def unknown_topics(pool: Pool) -> dict[str, float]:
+    """What was not understood, with how much it looks like a topic that nobody has named.
+
+    More for what is like others that the model was not sure of, less for what is like something
+    that was labelled or that it is sure of.
+    """
+    known = [row for row in pool.rows if row["turn_id"] in pool.vectors]
+    lost = [row for row in known if "fallback" in row["reasons"]]
+    unsure = [row for row in known if row["reason"] != "spare"]
+    if len(unsure) <= _NEIGHBOURS or not lost:
+        return {}
+    centres = [one.turn_id for one in pool.labelled[:CENTRES] if one.turn_id in pool.vectors]
+    sure = [row["turn_id"] for row in known if row["reason"] == "spare"]
+    vectors = _stack(pool, lost)  # (lost, dim)
+    # Each is among the unsure itself, the nearest of all.
+    alike = np.sort(vectors @ _stack(pool, unsure).T, axis=1)[:, -1 - _NEIGHBOURS : -1].mean(axis=1)
+    _, likeness = nearest_of(vectors, _matrix(pool, centres + sure))
+    scores = np.clip(_MIDDLE + _REACH * (alike - likeness), 0.0, 1.0)
+    return {row["turn_id"]: round(float(score), 4) for row, score in zip(lost, scores, strict=True)}
 
 
 def apply(
@@ -219,7 +244,8 @@ def apply(
     return True
 
 
-def _labelled(connection: Connection) -> list[Labelled]:
+def read_labelled(connection: Connection) -> list[Labelled]:
+    """The turns that people labelled last and agree on, newest first."""
     newest = (
         select(_annotation.c.turn_id, _annotation.c.created_at)
         .where(_annotation.c.kind == "label")

@@ -18,9 +18,9 @@ SKIP_DAYS = 7
 # How often each reason is asked for a turn; what it does not have, another gives.
 WEIGHTS = {
     "low_rating": 2,
-    "disagreement": 2,
+    "disagreement": 3,
     "label_error": 2,
-    "fallback": 2,
+    "fallback": 3,
     "uncertainty": 3,
     "diversity": 4,
     "spare": 0.2,

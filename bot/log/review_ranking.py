@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
 from bot.errors import StorageError
-from bot.log import review_candidates, review_events, review_pool, review_queue
+from bot.log import review_alike, review_candidates, review_events, review_pool, review_queue
 from bot.log.journal import Journal
+from bot.log.review_alike import Mistaken
 from bot.log.review_candidates import Terms
 from bot.log.review_events import Page
 from bot.log.review_pool import Pool
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 # Comparing all with all is done at most so often, and only when something has changed.
 COMPARE_EVERY_S = 120.0
+# Intents in one comparison for which turns like the corrected ones are sought, and how far back.
+SOUGHT = 30
+SEEK_BACK = timedelta(weeks=4)
+_REMEMBERED = 5000  # vectors of 384 numbers: 8 MB
 _TEXTS_AT_ONCE = 16
 _TEXTS_A_TIME = 256
 
@@ -68,6 +73,11 @@ class Ranking:
         self._one = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._compared: tuple[datetime, object] | None = None
+        self._looks = 0
+        # By intent: the newest correction and the look when others like it were sought.
+        self._sought: dict[str, tuple[str, int]] = {}
+        self._vectors: dict[str, Any] = {}
+        self._made_by: str | None = None
 
     def start(self) -> None:
         """Begin to rank."""
@@ -98,6 +108,7 @@ class Ranking:
     async def compare(self) -> None:
         """Work out what only shows when turns are compared. Raises StorageError."""
         async with self._one:
+            await self._seek_alike()
             pool = await self._pool()
             reasons, second, doubles = await asyncio.to_thread(_found, pool)
             await self._journal.write(
@@ -145,6 +156,51 @@ class Ranking:
             await asyncio.sleep(0.02 if after is not None else 0)
         return added
 
+    async def _seek_alike(self) -> None:
+        """Make candidates of turns that are like corrected ones, for some intents at a time."""
+        labelled = await self._journal.browse(review_pool.read_labelled)
+        since, rare = self._world.now() - SEEK_BACK, review_alike.rare_intents(labelled)
+        order = sorted(
+            review_alike.mistaken(labelled),
+            # What was corrected since it was last looked at comes first, then what waits longest.
+            key=self._sought_at,
+        )
+        for one in order[:SOUGHT]:
+            self._looks += 1
+            self._sought[one.intent] = (one.wrong[0].turn_id, self._looks)
+            turns = await self._journal.browse(
+                partial(review_alike.taken_for, intent=one.intent, since=since)
+            )
+            texts = {each.turn_id: each.text for each in (*one.wrong, *one.right)}
+            texts |= {turn["id"]: turn["text"] for turn in turns}
+            try:
+                vectors = await self._recalled(texts)
+            except CannotEmbed:
+                return
+            rows = review_alike.alike(one, turns, vectors, self.terms, rare)
+            await self._journal.write(partial(review_candidates.keep, rows=rows, terms=self.terms))
+
+    def _sought_at(self, one: Mistaken) -> int:
+        newest, look = self._sought.get(one.intent, (None, 0))
+        return look if newest == one.wrong[0].turn_id else 0
+
+    async def _recalled(self, texts: Mapping[str, str]) -> Mapping[str, Any]:
+        """Vectors of turns, which are remembered for a while. Raises CannotEmbed."""
+        missing = [turn_id for turn_id in texts if turn_id not in self._vectors]
+        for start in range(0, len(missing), _TEXTS_AT_ONCE):
+            part = missing[start : start + _TEXTS_AT_ONCE]
+            made, made_by = await self._embedding.embed([texts[turn_id] for turn_id in part])
+            before, self._made_by = self._made_by, made_by
+            if before not in (None, made_by):
+                # Vectors of two models are not to be compared.
+                self._vectors = {}
+                raise CannotEmbed
+            self._vectors |= dict(zip(part, made, strict=True))
+        found = {turn_id: self._vectors[turn_id] for turn_id in texts}
+        while len(self._vectors) > _REMEMBERED:
+            del self._vectors[next(iter(self._vectors))]
+        return found
+
     async def _pool(self) -> Pool:
         """The pool, with as many vectors as can be had at once."""
         try:
@@ -184,5 +240,6 @@ def _found(
         "diversity": review_pool.novelties(pool),
         "disagreement": review_pool.like_corrected(pool),
         "label_error": review_pool.often_wrong(pool),
+        "fallback": review_pool.unknown_topics(pool),
     }
     return reasons, review_pool.suspected(pool), review_pool.repeats(pool)
