@@ -103,6 +103,10 @@ def run(
             "gain_real_of_3000": made.with_gain(many, points=LOSS_POINTS),
         }
         protected["protected_real"] = made.real_alike(real)
+    kinds |= {
+        "loss_with_new_intents": made.with_new_intents(made.with_loss(close, points=LOSS_POINTS)),
+        "new_intents_4_percent_apart": made.with_new_intents(close),
+    }
     found: dict[str, Tally] = {}
     for seed, (name, pair) in enumerate(kinds.items()):
         say(name)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bot.learning.proof.evidence import Evidence, Floats, Ints, Paired, Side
 from nlu.labels import Labels
@@ -13,6 +15,7 @@ Pair = Callable[[Draw], Paired]
 
 TEXTS = 3_000
 INTENTS = 77
+NEW_INTENT = "new_intent"
 # A wrong guess is one of so many intents that are like the right one.
 _LIKE = 3
 
@@ -140,6 +143,32 @@ def with_gain(pair: Pair, *, points: float) -> Pair:
     return better
 
 
+def with_new_intents(pair: Pair, *, texts: int = 40, right: float = 0.7) -> Pair:
+    """The same, and texts of an intent that only the challenger knows, so many of them right."""
+
+    def more(draw: Draw) -> Paired:
+        known = pair(draw)
+        number = len(known.names)
+        truth = np.full(texts, number)
+        wrong = draw.integers(0, number, texts)
+        guess = np.where(draw.random(texts) < right, truth, wrong)
+
+        def joined(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([old, new.astype(old.dtype)])
+
+        return Paired(
+            names=(*known.names, NEW_INTENT),
+            truth=joined(known.truth, truth),
+            champion=joined(known.champion, wrong),
+            challenger=joined(known.challenger, guess),
+            champion_confidence=joined(known.champion_confidence, np.full(texts, 0.5)),
+            challenger_confidence=joined(known.challenger_confidence, np.full(texts, 0.9)),
+            frozen=joined(known.frozen, np.zeros(texts)),
+        )
+
+    return more
+
+
 def with_loss_of(pair: Pair, draw: Draw, *, most: int = 3) -> tuple[Paired, str]:
     """A pair in which one intent loses one to `most` of its texts and nothing else of it changes;
     and which intent that is.
@@ -162,14 +191,16 @@ def with_loss_of(pair: Pair, draw: Draw, *, most: int = 3) -> tuple[Paired, str]
 
 def evidence(texts: Paired) -> Evidence:
     """What the gate sees of a pair: all but the intents is the same on both sides."""
+    before = tuple(name for name in texts.names if name != NEW_INTENT)
     side = Side(
         version="a",
         mode="cpu-int8",
         size_bytes=1,
-        labels=Labels(intent=texts.names),
+        labels=Labels(intent=before),
         threshold=0.4,
     )
-    return Evidence(champion=side, challenger=replace(side, version="b"), intents=texts)
+    challenger = replace(side, version="b", labels=Labels(intent=texts.names))
+    return Evidence(champion=side, challenger=challenger, intents=texts)
 
 
 def _spoil(guess: Ints, rows: Ints, truth: Ints, names: tuple[str, ...], draw: Draw) -> None:

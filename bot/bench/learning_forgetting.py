@@ -9,9 +9,10 @@ from typing import Any
 from bot.bench.learning_company import Company, Plan, Said, few_of_each
 from bot.bench.report import progress, ratio
 from bot.learning.datasets.row import Row
+from bot.learning.steps import threads
 
-OLD, OLD_SHOTS = 80, 20
-ROUNDS, NEW_A_ROUND, NEW_SHOTS = 10, 7, 15
+OLD, OLD_SHOTS = 80, 100
+ROUNDS, NEW_A_ROUND, NEW_SHOTS = 10, 7, 30
 FULL_AFTER = (1, 4, 7, 10)  # rounds after which all is trained anew, to compare the time
 
 
@@ -39,9 +40,7 @@ def forgetting(
         new = set(later[(number - 1) * NEW_A_ROUND : number * NEW_A_ROUND])
         rows += [_row(said) for said in more if said[1] in new]
         dataset = _write(folder / f"dataset-{number}", rows)
-        took, _ = _timed(
-            company, "--dataset", str(dataset), "--continue-from", "current", "--threads", "2"
-        )
+        took, _ = _timed(company, "--dataset", str(dataset), "--continue-from", "current")
         going_on_s.append(took)
         so_far = [said for said in test if said[1] in {row.intent for row in rows}]
         one = {
@@ -51,9 +50,7 @@ def forgetting(
             "seconds": round(took, 1),
         }
         if number in FULL_AFTER:
-            took, version = _timed(
-                company, "--dataset", str(dataset), "--no-activate", "--threads", "2"
-            )
+            took, version = _timed(company, "--dataset", str(dataset), "--no-activate")
             anew_s.append(took)
             anew[number] = {
                 "accuracy_of_old": company.score(of_old, version)["accuracy"],
@@ -75,7 +72,7 @@ def forgetting(
 
 def _timed(company: Company, *options: str) -> tuple[float, str]:
     started = time.monotonic()
-    report = company.kefu("train", "--json", *options)
+    report = company.kefu("train", "--json", "--threads", str(threads()), *options)
     return time.monotonic() - started, str(report["model_version"])
 
 

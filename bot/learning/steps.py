@@ -52,10 +52,12 @@ async def harvest(place: Workplace) -> Report:
     """From the log: what its turns up to the begin of the run can teach."""
     from bot.learning.datasets.harvest import HarvestTerms
     from bot.learning.datasets.harvest import harvest as gather
+    from bot.learning.proof.sets import frozen_intents
 
+    tested = await asyncio.to_thread(frozen_intents, place.settings.data_dir)
     report = await gather(
         place.journal,
-        HarvestTerms.of(place.settings),
+        HarvestTerms.of(place.settings, tested=tested),
         parent=place.parent,
         parent_rows=place.parent_rows,
         until=place.run["created_at"],
@@ -116,14 +118,16 @@ async def prove(place: Workplace) -> Report:
     from bot.learning.proof.sets import frozen_examples, new_examples, out_of_scope_texts
     from bot.learning.proof.terms import ProofTerms
     from bot.log.shadow_turns import listed_texts
-    from nlu.bundle import BundleStore
+    from nlu.bundle import BundleStore, open_bundle
 
     settings, bundles = place.settings, BundleStore(place.settings.models_dir)
     champion = bundles.current()
     if champion is None:
         raise NoChampion
     frozen = frozen_examples(settings.data_dir)
-    new = new_examples(place.store.rows(str(place.run["dataset"])))
+    known = open_bundle(bundles.folder(champion)).labels.intent
+    rows = place.store.rows(str(place.run["dataset"]))
+    new = new_examples(rows, champion=champion, known=known)
     if not frozen and not new:
         raise NothingToProve(
             f"there is no test text in {settings.data_dir / 'test'}, and no corrected turn was "

@@ -511,6 +511,59 @@ async def test_only_turns_drawn_by_lot_are_tested_with(log: Log) -> None:
     assert {id_: row.split for id_, row in rows.items()} == {"drawn": "test", "chosen": "train"}
 
 
+async def test_of_intents_without_test_texts_some_turns_are_tested_with(log: Log) -> None:
+    ids = [f"turn-{number:03}" for number in range(200)]
+
+    def fill(connection: Connection) -> None:
+        for number, id_ in enumerate(ids):
+            add_turn(connection, id_, f"words {number * 'x'}", minute=number, confidence=0.5)
+
+    await log.has(fill)
+    for number, id_ in enumerate(ids):
+        await log.label(id_, intent="new" if number % 2 else "track_order")
+    chosen = {"is_drawn": lambda _: False, "test_share": 1.0, "per_customer": 1000}
+    rows, report = await log.harvest(tested={"track_order", "greet"}, **chosen)
+    tests = {id_ for id_, row in rows.items() if row.split == "test"}
+    assert {rows[id_].intent for id_ in tests} == {"new"}
+    assert 10 <= len(tests) == report.test <= 30
+    # The same ones each time, whatever else the set has meanwhile; fewer on a smaller share.
+    rows, _ = await log.harvest(tested={"greet", "track_order", "pay"}, **chosen)
+    assert {id_ for id_, row in rows.items() if row.split == "test"} == tests
+    rows, report = await log.harvest(tested={"track_order"}, **chosen | {"test_share": 0.2})
+    assert {id_ for id_, row in rows.items() if row.split == "test"} < tests
+    # Where there is no test set there is none to complete.
+    for tested, share in (((), 1.0), ({"track_order"}, 0.0)):
+        _, report = await log.harvest(tested=tested, **chosen | {"test_share": share})
+        assert report.test == 0
+
+
+async def test_what_new_intents_are_taken_for_teaches_nothing_unspoken(log: Log) -> None:
+    def fill(connection: Connection) -> None:
+        for number in range(6):
+            taken_for = "track_order" if number % 2 else "cancel_order"
+            add_turn(
+                connection,
+                f"sure-{number}",
+                f"words {number * 'x'}",
+                minute=number,
+                intent=taken_for,
+            )
+        add_turn(connection, "told", "wrap it up", minute=9, intent="cancel_order", confidence=0.5)
+
+    await log.has(fill)
+    await log.label("told", intent="gift")
+    sure = {f"sure-{number}" for number in range(6)}
+    rows, _ = await log.harvest(pseudo_share=5.0)
+    assert rows.keys() & sure
+    tested = {"track_order", "cancel_order"}
+    rows, report = await log.harvest(pseudo_share=5.0, tested=tested, is_drawn=lambda _: False)
+    assert {rows[id_].intent for id_ in rows.keys() & sure} == {"track_order"}
+    assert report.dropped["mixed_up"] == 3
+    # A known intent is mixed up with others every day.
+    rows, _ = await log.harvest(pseudo_share=5.0, tested={*tested, "gift"})
+    assert {rows[id_].intent for id_ in rows.keys() & sure} == {"track_order", "cancel_order"}
+
+
 async def test_at_most_so_many_of_a_customer_and_of_a_source(log: Log) -> None:
     def fill(connection: Connection) -> None:
         for id_, customer in (("c1", "max"), ("c2", "max"), ("c3", None), ("c4", None)):

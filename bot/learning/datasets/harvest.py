@@ -9,7 +9,7 @@ Only what nobody spoke of (pseudo) is taken from the last weeks alone.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -32,6 +32,7 @@ from bot.settings import Settings
 PSEUDO_DAYS = 28
 # In one query: turns of a stretch, turns of a page, conversations with an agent, rows to write.
 STRETCH, PAGE, CONVERSATIONS, WRITTEN = 5000, 1000, 200, 500
+UNTESTED_SHARE = 0.2  # of the corrected turns whose intents the test set has no texts of
 TEST_LOT, PSEUDO_LOT = "learn-test", "learn-pseudo"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,13 +44,15 @@ class HarvestTerms:
     hash_text: Callable[[str], str]
     test_share: float = 1.0  # of the corrected turns that were drawn by lot
     is_drawn: Callable[[str], bool] = is_drawn
+    # Intents that the company's test set has texts of; without any there is no such set.
+    tested: Collection[str] = frozenset()
     pseudo_confidence: float = 0.95
     pseudo_share: float = 1.0
     per_customer: int = 20
     per_source: int = 200_000
 
     @classmethod
-    def of(cls, settings: Settings) -> "HarvestTerms":
+    def of(cls, settings: Settings, *, tested: Collection[str] = frozenset()) -> "HarvestTerms":
         """As the settings say."""
         # Imported here: it brings the front door with it.
         from bot.http.guard import open_tokens
@@ -57,6 +60,7 @@ class HarvestTerms:
         return cls(
             hash_text=open_tokens(settings).hash_text,
             test_share=settings.learn_test_share,
+            tested=tested,
             pseudo_confidence=settings.learn_pseudo_confidence,
             pseudo_share=settings.learn_pseudo_share,
             per_customer=settings.learn_per_customer,
@@ -143,21 +147,32 @@ class _Finder:
             customer=self._customer(turn),
             text_key=text_key(turn["text"]),
             lot=lot(turn_id, PSEUDO_LOT),
-            is_test=corrected and self._is_test(turn_id),
+            is_test=corrected and self._is_test(turn),
             intent=turn["intent"],
+            is_new=corrected and self._is_untested(turn),
             pair_id=turn.get("pair_id"),
             author=turn.get("author"),
             why=why,
         )
 
-    def _is_test(self, turn_id: str) -> bool:
+    def _is_test(self, turn: Mapping[str, Any]) -> bool:
         """Whether a corrected turn is kept to test with.
 
-        Only one that was drawn by lot: the others were chosen because the model that answers was
-        unsure of them, and on those any other model would seem better.
+        One that was drawn by lot: the others were chosen because the model that answers was unsure
+        of them, and on those any other model would seem better. And some of the intents that the
+        test set has no texts of: nobody would notice what becomes of those (`new_examples` says
+        when they count).
         """
-        terms = self._terms
-        return terms.is_drawn(turn_id) and lot(turn_id, TEST_LOT) < terms.test_share
+        terms, turn_id = self._terms, turn["turn_id"]
+        place = lot(turn_id, TEST_LOT)
+        if terms.is_drawn(turn_id):
+            return place < terms.test_share
+        return self._is_untested(turn) and place < UNTESTED_SHARE * terms.test_share
+
+    def _is_untested(self, turn: Mapping[str, Any]) -> bool:
+        """Whether a corrected turn has an intent that the company's test set has no texts of."""
+        intent = turn["labels"]["intent"] if turn["state"] == "labelled" else None
+        return bool(self._terms.tested) and intent is not None and intent not in self._terms.tested
 
     def _why_not(self, source: Source, turn: Mapping[str, Any]) -> str | None:
         if turn["conversation_id"] in self._being_erased:

@@ -32,7 +32,8 @@ class Found:
     text_key: str
     lot: float  # where chance decides
     is_test: bool = False
-    intent: str | None = None
+    intent: str | None = None  # what the model took it for
+    is_new: bool = False  # somebody gave it an intent that the company's test set has no texts of
     pair_id: str | None = None
     author: str | None = None
     why: str | None = None
@@ -111,6 +112,12 @@ class Sieve:
         self._keep(
             1, "duplicate", of="text_key", first="is_test DESC, rank, at_us DESC, turn_id DESC"
         )
+        # Other messages of a new intent are taken for the same ones, as surely as ever.
+        self._base.execute(
+            "UPDATE found SET why = 'mixed_up' WHERE why IS NULL AND rank = ? AND intent IN"
+            " (SELECT intent FROM found WHERE why IS NULL AND is_new)",
+            (PSEUDO,),
+        )
         newest = "at_us DESC, turn_id DESC"
         self._keep(caps.per_customer, "customer", of="customer", first=f"rank, {newest}")
         self._keep(caps.per_source, "source", of="rank", first=newest, where=f"rank < {PSEUDO}")
@@ -181,7 +188,8 @@ class Sieve:
 _FOUND = """
 CREATE TABLE found (
     turn_id TEXT PRIMARY KEY, rank INTEGER, at_us INTEGER, said_us INTEGER, customer TEXT,
-    text_key TEXT, lot REAL, is_test INTEGER, intent TEXT, pair_id TEXT, author TEXT, why TEXT
+    text_key TEXT, lot REAL, is_test INTEGER, intent TEXT, is_new INTEGER, pair_id TEXT,
+    author TEXT, why TEXT
 )
 """
 _BEFORE = "CREATE TABLE earlier (turn_id TEXT PRIMARY KEY)"

@@ -1,15 +1,14 @@
-"""Whether the challenger gets more right than the champion, or less: over all and in parts."""
+"""Whether the challenger gets less right than the champion: over all and in parts."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from bot.learning.proof import bootstrap
 from bot.learning.proof.bootstrap import Resampling
 from bot.learning.proof.evidence import Bools, Evidence, Paired
-from bot.learning.proof.reason import Level, Reason
-from bot.learning.proof.statistics import mcnemar, not_worse, wilson
+from bot.learning.proof.reason import Level, Reason, rounded_p, shown_p
+from bot.learning.proof.statistics import mcnemar, not_worse
 from bot.learning.proof.terms import ProofTerms
 
 Found = list[Reason]
@@ -18,46 +17,16 @@ _FEW = 30
 _HARDER = 0.1
 
 
-def gain(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
-    """The one reason to promote: more texts right than chance explains.
-
-    Two tests must agree. McNemar's alone keeps its level, but passes what is no better just as
-    often as that, week after week on the same frozen set; that the bootstrap's interval lies above
-    0, too, halves it.
-    """
-    texts = evidence.intents
-    if texts.n == 0:
-        sentence = "There is no test text with an intent, so nothing can be proven; add some to "
-        return [Reason(name="gain", level="hold", sentence=sentence + "test/nlu.yml.")]
-    gained, lost = texts.changes()
-    p_value = mcnemar(gained, lost, better="challenger")
-    change = bootstrap.accuracy(
-        texts.truth, texts.champion, texts.challenger, replace(how, level=1 - terms.alpha)
-    )
-    proven = p_value <= terms.alpha and change.low > 0
-    figures = {
-        "n": texts.n,
-        "gained": gained,
-        "lost": lost,
-        "p_value": _rounded(p_value),
-        "alpha": terms.alpha,
-        "accuracy": change.as_json(),
-        "champion_interval": _interval(texts.champion_right),
-        "challenger_interval": _interval(texts.challenger_right),
-    }
-    said = "A gain is proven" if proven else "No gain is proven"
-    sentence = (
-        f"{said}: of {texts.n} texts the challenger alone has {gained} right, the champion alone "
-        f"{lost} (McNemar, one-sided: p = {_p(p_value)}, {terms.alpha:g} at most; bootstrap: "
-        f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points, more than 0)."
-    )
-    level: Level = "promote" if proven else "hold"
-    return [Reason(name="gain", level=level, sentence=sentence, figures=figures)]
-
-
 def loss(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
-    """A loss over all texts that chance does not explain."""
-    return _loss_within("loss", "all texts", evidence.intents, None, terms.loss_alpha)
+    """A loss over all texts that chance does not explain.
+
+    Of intents that the champion does not know nothing can be lost: what is gained there makes up
+    for no loss elsewhere.
+    """
+    texts, before = evidence.intents, evidence.champion.labels.intent
+    known = np.isin(texts.truth, [at for at, name in enumerate(texts.names) if name in before])
+    where = "all texts" if known.all() else "all texts of intents that the champion knows"
+    return _loss_within("loss", where, texts, known, terms.loss_alpha)
 
 
 def frozen(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
@@ -75,9 +44,10 @@ def frozen(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
     points = 100 * terms.frozen_margin
     sentence = (
         f"On the frozen test set {lost} texts were lost and {gained} gained, and a loss of "
-        f"{points:g} points is not ruled out (Tango: p = {_p(p_value)}, {terms.alpha:g} at most)."
+        f"{points:g} points is not ruled out (Tango: p = {shown_p(p_value)}, "
+        f"{terms.alpha:g} at most)."
     )
-    figures = found[0].figures | {"margin": terms.frozen_margin, "not_worse_p": _rounded(p_value)}
+    figures = found[0].figures | {"margin": terms.frozen_margin, "not_worse_p": rounded_p(p_value)}
     return [Reason(name="frozen", level="hold", sentence=sentence, figures=figures)]
 
 
@@ -193,12 +163,12 @@ def _loss_within(name: str, where: str, texts: Paired, within: Bools | None, alp
         "lost": lost,
         "champion": round(float(before.mean()), 4),
         "challenger": round(float(after.mean()), 4),
-        "worse_p": _rounded(p_value),
+        "worse_p": rounded_p(p_value),
     }
     if p_value <= alpha:
         sentence = (
             f"A loss on {where}: of {n}, {lost} were lost and {gained} gained (McNemar, mid-p: "
-            f"p = {_p(p_value)}, where {alpha:g} or less is a loss)."
+            f"p = {shown_p(p_value)}, where {alpha:g} or less is a loss)."
         )
         return [Reason(name=name, level="refuse", sentence=sentence, figures=figures)]
     sentence = (
@@ -229,16 +199,3 @@ def _worse(name: str, what: str, change: bootstrap.Difference, terms: ProofTerms
 def _unmeasured(name: str, what: str, where: str) -> Reason:
     sentence = f"The {what} were not measured: no test text names any; add some to {where}."
     return Reason(name=name, level="note", sentence=sentence)
-
-
-def _interval(right: Bools) -> list[float]:
-    low, high = wilson(int(right.sum()), len(right))
-    return [round(low, 4), round(high, 4)]
-
-
-def _rounded(p_value: float) -> float:
-    return float(f"{p_value:.3g}")
-
-
-def _p(p_value: float) -> str:
-    return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"

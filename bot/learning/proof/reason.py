@@ -15,3 +15,13 @@ class Reason:
     level: Level
     sentence: str
     figures: dict[str, Any] = field(default_factory=dict)
+
+
+def rounded_p(p_value: float) -> float:
+    """A p-value for figures: three digits."""
+    return float(f"{p_value:.3g}")
+
+
+def shown_p(p_value: float) -> str:
+    """A p-value for a sentence."""
+    return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"

@@ -1,11 +1,12 @@
 """The texts that a challenger is tried on: the frozen test set, new data, texts out of scope."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bot.learning.datasets.row import Row
+from bot.log.review_candidates import is_drawn
 from nlu.examples import EntitySpan, Example
 from nlu.rasa_yaml import read_rasa_nlu
 from nlu.tables import read_emotion_table
@@ -25,9 +26,25 @@ def frozen_examples(data_dir: Path) -> list[Example]:
     return found
 
 
-def new_examples(rows: Iterable[Row]) -> list[Example]:
-    """The rows that were kept from training, as examples; the others are passed over."""
-    return [_example(row) for row in rows if row.split == "test"]
+def frozen_intents(data_dir: Path) -> frozenset[str]:
+    """The intents that the test set in the data folder has texts of. Raises DataError."""
+    found = (example.intent for example in frozen_examples(data_dir))
+    return frozenset(intent for intent in found if intent is not None)
+
+
+def new_examples(rows: Iterable[Row], *, champion: str, known: Collection[str]) -> list[Example]:
+    """The rows that were kept from training, as examples; the others are passed over.
+
+    So is what was not drawn by lot while the champion answered, of intents that are `known` to it:
+    such turns were shown to people because it was unsure of them, and on those any other version
+    looks better. Of an intent that it does not know it has nothing right, whatever was chosen.
+    """
+    return [
+        _example(row)
+        for row in rows
+        if row.split == "test"
+        and (is_drawn(row.turn_id) or row.intent not in known or row.model_version != champion)
+    ]
 
 
 def out_of_scope_texts(examples: Iterable[Example]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from bot.learning.proof import guards, losses
+from bot.learning.proof import gains, guards, losses
 from bot.learning.proof.bootstrap import Resampling
 from bot.learning.proof.evidence import Evidence
 from bot.learning.proof.reason import Reason
@@ -15,7 +15,8 @@ Guard = Callable[[Evidence, ProofTerms, Resampling], list[Reason]]
 
 # In the order in which a person reads them.
 GUARDS: tuple[Guard, ...] = (
-    losses.gain,
+    gains.gain,
+    gains.new_intents,
     losses.loss,
     losses.frozen,
     losses.new_data,
@@ -58,7 +59,8 @@ class Verdict:
 def judge(evidence: Evidence, terms: ProofTerms, *, seed: int) -> Verdict:
     """Look at the evidence from every side; the worst that is found decides.
 
-    A challenger is promoted for a proven gain alone, refused for a loss, and held in between.
+    A challenger is promoted for a proven gain or for new intents, refused for a loss, and held in
+    between.
     """
     how = Resampling(draws=terms.draws, seed=seed)
     reasons = [one for guard in GUARDS for one in guard(evidence, terms, how)]

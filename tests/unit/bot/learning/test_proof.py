@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from bot.learning.proof.proof import Proof, ProofOrder, prove, read_proof
 from bot.learning.proof.sets import (
     each_once,
     frozen_examples,
+    frozen_intents,
     new_examples,
     out_of_scope_texts,
 )
 from bot.learning.proof.shadow import replay
 from bot.learning.proof.terms import ProofTerms
+from bot.log.review_candidates import is_drawn
 from nlu.examples import EntitySpan, Example
 from nlu.labels import Labels
 from nlu.understanding import Meaning
@@ -269,12 +272,27 @@ def test_new_data_are_the_rows_that_were_kept_from_training() -> None:
         [
             row("trained on", intent="greet"),
             row("to Leeds", intent="track_order", emotion="angry", entities=entities, split="test"),
-        ]
+        ],
+        champion="v1",
+        known=("greet",),
     )
     assert [e.text for e in found] == ["to Leeds"]
     assert found[0].emotion == "angry"
     assert found[0].spans is not None
     assert [span.tag for span in found[0].spans] == ["city:arrival"]
+
+
+def test_what_was_chosen_for_the_champions_doubts_says_nothing_of_it() -> None:
+    drawn = next(id_ for id_ in map(str, range(10_000)) if is_drawn(id_))
+    rows = [
+        row("drawn by lot", turn_id=drawn, intent="greet", model_version="v2"),
+        row("doubted by it", intent="greet", model_version="v2"),
+        row("doubted by another", intent="greet", model_version="v1"),
+        row("unknown to it", intent="gift", model_version="v2"),
+    ]
+    rows = [replace(one, split="test") for one in rows]
+    found = new_examples(rows, champion="v2", known=("greet", "bye"))
+    assert [e.text for e in found] == ["drawn by lot", "doubted by another", "unknown to it"]
 
 
 def test_the_frozen_set_is_the_test_folder_of_the_data(tmp_path: Path) -> None:
@@ -291,3 +309,4 @@ def test_the_frozen_set_is_the_test_folder_of_the_data(tmp_path: Path) -> None:
         ("lovely", None, "happy"),
     ]
     assert out_of_scope_texts(found) == ["what is love"]
+    assert frozen_intents(tmp_path) == {"out_of_scope"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bot.learning.proof.evidence import Evidence, PairedSpans
+from bot.learning.proof.evidence import Evidence, Paired, PairedSpans
 from bot.learning.proof.reason import Reason
 from bot.learning.proof.terms import ProofTerms
 from bot.learning.proof.verdict import Verdict, judge
@@ -70,6 +70,71 @@ def test_a_loss_of_two_points_at_3000_texts_is_refused() -> None:
     # 4 % of the texts flip both ways, 60 are lost besides.
     verdict = judged(evidence(paired(n=3000, gained=60, lost=120, both_wrong=150)))
     assert verdict.decision == "refuse"
+
+
+def with_new(texts: Paired, *, right: int, wrong: int = 0) -> Evidence:
+    """The same texts and some of an intent that only the challenger knows."""
+    count = right + wrong
+    number = len(INTENTS)
+    truth = np.full(count, number)
+    guesses = np.where(np.arange(count) < right, number, 0)
+
+    def joined(old: Any, new: Any) -> Any:
+        return np.concatenate([old, np.asarray(new, dtype=old.dtype)])
+
+    more = Paired(
+        names=(*INTENTS, "gift"),
+        truth=joined(texts.truth, truth),
+        champion=joined(texts.champion, np.zeros(count)),
+        challenger=joined(texts.challenger, guesses),
+        champion_confidence=joined(texts.champion_confidence, np.full(count, 0.5)),
+        challenger_confidence=joined(texts.challenger_confidence, np.full(count, 0.9)),
+        frozen=joined(texts.frozen, np.zeros(count)),
+    )
+    labels = side().labels
+    knows = replace(labels, intent=(*labels.intent, "gift"))
+    return evidence(more, challenger=side("challenger", labels=knows))
+
+
+def test_a_new_intent_is_a_reason_where_nothing_is_lost_for_it() -> None:
+    verdict = judged(with_new(paired(n=600, gained=6, lost=6), right=5, wrong=3))
+    assert verdict.decision == "promote"
+    assert reason(verdict, "gain").level == "note"
+    found = reason(verdict, "new_intents")
+    assert (found.figures["n"], found.figures["right"]) == (8, 5)
+    assert found.figures["others"] == 600
+    assert verdict.because == [found.sentence]
+
+
+@pytest.mark.parametrize(
+    ("texts", "right", "wrong"),
+    [
+        # Four in a row are chance at 0.05; less than half is no knowledge.
+        (paired(n=600, gained=6, lost=6), 4, 0),
+        (paired(n=600, gained=6, lost=6), 7, 8),
+        # Of 100 texts a loss of two points cannot be ruled out, nor where many change.
+        (paired(n=100, gained=4, lost=4), 5, 0),
+        (paired(n=600, gained=30, lost=34), 8, 0),
+    ],
+)
+def test_a_new_intent_that_is_not_proven_or_may_cost_something_is_held(
+    texts: Paired, right: int, wrong: int
+) -> None:
+    verdict = judged(with_new(texts, right=right, wrong=wrong))
+    assert verdict.decision == "hold"
+    assert reason(verdict, "new_intents").level == "note"
+    assert reason(verdict, "gain").level == "hold"
+
+
+def test_a_new_intent_is_no_excuse_for_a_loss() -> None:
+    verdict = judged(with_new(paired(n=600, gained=2, lost=20), right=8))
+    assert verdict.decision == "refuse"
+
+
+def test_a_new_intent_without_texts_to_test_with_is_noted() -> None:
+    verdict = judged(with_new(paired(), right=0))
+    assert reason(verdict, "new_intents").level == "note"
+    assert verdict.decision == "hold"
 
 
 def test_what_was_known_may_not_be_lost_for_what_is_new() -> None:

@@ -1,0 +1,147 @@
+"""Whether there is a reason to promote: more texts right, or intents that were not known before."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bot.learning.proof import bootstrap
+from bot.learning.proof.bootstrap import Resampling
+from bot.learning.proof.evidence import Bools, Evidence
+from bot.learning.proof.reason import Level, Reason, rounded_p, shown_p
+from bot.learning.proof.statistics import mcnemar, not_worse, wilson
+from bot.learning.proof.terms import ProofTerms
+
+Found = list[Reason]
+
+
+def gain(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """The first reason to promote: more texts right than chance explains.
+
+    Two tests must agree. McNemar's alone keeps its level, but passes what is no better just as
+    often as that, week after week on the same frozen set; that the bootstrap's interval lies above
+    0, too, halves it.
+    """
+    texts = evidence.intents
+    if texts.n == 0:
+        sentence = "There is no test text with an intent, so nothing can be proven; add some to "
+        return [Reason(name="gain", level="hold", sentence=sentence + "test/nlu.yml.")]
+    gained, lost = texts.changes()
+    p_value = mcnemar(gained, lost, better="challenger")
+    change = bootstrap.accuracy(
+        texts.truth, texts.champion, texts.challenger, replace(how, level=1 - terms.alpha)
+    )
+    proven = p_value <= terms.alpha and change.low > 0
+    figures = {
+        "n": texts.n,
+        "gained": gained,
+        "lost": lost,
+        "p_value": rounded_p(p_value),
+        "alpha": terms.alpha,
+        "accuracy": change.as_json(),
+        "champion_interval": _interval(texts.champion_right),
+        "challenger_interval": _interval(texts.challenger_right),
+    }
+    said = "A gain is proven" if proven else "No gain is proven"
+    sentence = (
+        f"{said}: of {texts.n} texts the challenger alone has {gained} right, the champion alone "
+        f"{lost} (McNemar, one-sided: p = {shown_p(p_value)}, {terms.alpha:g} at most; bootstrap: "
+        f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points, more than 0)."
+    )
+    level: Level = "promote" if proven else "hold"
+    if level == "hold" and _knows_more(evidence, terms):
+        level = "note"
+    return [Reason(name="gain", level=level, sentence=sentence, figures=figures)]
+
+
+def new_intents(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """The other reason: intents that the champion cannot have right, at no cost elsewhere.
+
+    Of a new intent there are few texts, and none in the frozen set: a gain over all of them may
+    take months to prove. What counts is that it is known at all, and that a loss of
+    `frozen_margin` on all other texts is ruled out.
+    """
+    added = _added(evidence)
+    if added is None:
+        return []
+    if added.n == 0:
+        sentence = f"{len(added.names)} intents are new, and no text of them is kept to test with."
+        return [Reason(name="new_intents", level="note", sentence=sentence)]
+    proven = added.is_proven(terms)
+    names = f"{', '.join(added.names[:5])}{' ...' if len(added.names) > 5 else ''}"
+    said = "New intents are known" if proven else "It is not proven that new intents are known"
+    sentence = (
+        f"{said} ({names}): of {added.n} texts of theirs {added.right} are right, of which the "
+        f"champion can have none (p = {shown_p(added.p_value)}, and half of them, are wanted); on "
+        f"the {added.others} others {added.gained} were gained and {added.lost} lost, and a loss "
+        f"of {100 * terms.frozen_margin:g} points is "
+        f"{'' if added.not_worse_p(terms) <= terms.alpha else 'not '}ruled out (Tango: p = "
+        f"{shown_p(added.not_worse_p(terms))}, {terms.alpha:g} at most)."
+    )
+    figures = {
+        "intents": list(added.names),
+        "n": added.n,
+        "right": added.right,
+        "p_value": rounded_p(added.p_value),
+        "others": added.others,
+        "gained": added.gained,
+        "lost": added.lost,
+        "not_worse_p": rounded_p(added.not_worse_p(terms)),
+        "margin": terms.frozen_margin,
+    }
+    level: Level = "promote" if proven else "note"
+    return [Reason(name="new_intents", level=level, sentence=sentence, figures=figures)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Added:
+    """What is known of the intents that are new, and of all others."""
+
+    names: tuple[str, ...]
+    n: int
+    right: int
+    others: int
+    gained: int
+    lost: int
+
+    @property
+    def p_value(self) -> float:
+        """How likely so many right are where none is known better than before."""
+        return mcnemar(self.right, 0, better="challenger")
+
+    def not_worse_p(self, terms: ProofTerms) -> float:
+        """How likely the others are where they lost the margin."""
+        return not_worse(self.gained, self.lost, n=self.others, margin=terms.frozen_margin)
+
+    def is_proven(self, terms: ProofTerms) -> bool:
+        """Whether both are unlikely, and half of the texts are right."""
+        known = self.p_value <= terms.alpha and 2 * self.right >= self.n
+        return known and self.not_worse_p(terms) <= terms.alpha
+
+
+def _added(evidence: Evidence) -> _Added | None:
+    """None without a new intent."""
+    before = set(evidence.champion.labels.intent)
+    names = tuple(sorted(set(evidence.challenger.labels.intent) - before))
+    if not names:
+        return None
+    texts = evidence.intents
+    is_new = np.isin(texts.truth, [at for at, name in enumerate(texts.names) if name in names])
+    gained, lost = texts.changes(~is_new)
+    return _Added(
+        names=names,
+        n=int(is_new.sum()),
+        right=int(texts.challenger_right[is_new].sum()),
+        others=int((~is_new).sum()),
+        gained=gained,
+        lost=lost,
+    )
+
+
+def _knows_more(evidence: Evidence, terms: ProofTerms) -> bool:
+    added = _added(evidence)
+    return added is not None and added.is_proven(terms)
+
+
+def _interval(right: Bools) -> list[float]:
+    low, high = wilson(int(right.sum()), len(right))
+    return [round(low, 4), round(high, 4)]
