@@ -13,7 +13,7 @@ from bot.learning.steps import threads
 
 OLD, OLD_SHOTS = 80, 100
 ROUNDS, NEW_A_ROUND, NEW_SHOTS = 10, 7, 30
-FULL_AFTER = (1, 4, 7, 10)  # rounds after which all is trained anew, to compare the time
+FULL_AFTER = (1, 5, 10)  # rounds after which all is trained anew, to compare the time
 
 
 def forgetting(

@@ -1,15 +1,12 @@
-"""Turns that the model may be as wrong about as about one that people corrected, and as sure.
+"""Turns like those of intents that the model misses: others that it may be as wrong about, as sure.
 
-What it is sure of is not among the candidates. But where somebody has told that a message it took
-for one intent is of another, it will take others like that for the same, as it must for a topic
-that it was never told of.
+What the model is sure of is not among the candidates. But where people have told it of an intent
+that it does not see, a new one above all, it takes others of that intent for something else, too.
+The turns most like the few that were labelled are most of them of the same intent.
 """
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,95 +15,79 @@ from sqlalchemy import Connection, select
 from bot.log import tables
 from bot.log.review_candidates import Row, Terms, described_turns, proposed
 from bot.log.review_pool import Labelled
-from bot.log.review_scores import FALLBACK, is_reviewable
+from bot.log.review_scores import is_reviewable
 
-EXAMPLES = 20  # of an intent: corrected turns, and as many that it was right about
-TURNS = 40  # of an intent that are looked at, the newest
-# Cosine to a corrected turn from which one is like it; for MiniLM.
-ALIKE = 0.6
-# An intent with fewer labels than this is rare; how much more a turn counts that may be of one.
-FEW, RARE = 12, 0.2
-OF_EACH = 10  # of an intent that become candidates in one look
+# An intent is missed where the model had seen it in less than this share of its labelled turns,
+# and people have labelled fewer than so many.
+SEEN, FEW = 0.5, 20
+TURNS = 3_000  # the newest that are looked at
+COMPARED = 1_000  # the newest labelled turns
+OF_EACH = 8  # of an intent that become candidates in one look
+# Cosine from which a turn is like a labelled one; for MiniLM. What it is like of other intents
+# counts against it by half.
+ALIKE, AGAINST = 0.5, 0.5
 
 _annotation = tables.annotation
-_candidate = tables.review_candidate
 _turn = tables.turn
 
 Vectors = Mapping[str, NDArray[np.float32]]  # by turn, (dim,), of length one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistaken:
-    """An intent that the model took messages for that are of another one."""
-
-    intent: str
-    wrong: Sequence[Labelled]  # newest first
-    right: Sequence[Labelled]
-
-
-def mistaken(labelled: Sequence[Labelled]) -> list[Mistaken]:
-    """The intents that were corrected, the one that was corrected last first."""
-    wrong: dict[str, list[Labelled]] = {}
-    right: dict[str, list[Labelled]] = {}
+def missed(labelled: Sequence[Labelled]) -> list[str]:
+    """The intents that the model does not see when people do."""
+    seen: dict[str, list[bool]] = {}
     for one in labelled:
-        if one.intent is None or one.predicted in (None, FALLBACK):
-            continue
-        kind = right if one.intent == one.predicted else wrong
-        kind.setdefault(str(one.predicted), []).append(one)
-    return [
-        Mistaken(intent=intent, wrong=found[:EXAMPLES], right=right.get(intent, [])[:EXAMPLES])
-        for intent, found in wrong.items()
-    ]
+        if one.intent is not None:
+            seen.setdefault(one.intent, []).append(one.intent == one.predicted)
+    return sorted(
+        intent
+        for intent, found in seen.items()
+        if len(found) < FEW and sum(found) < SEEN * len(found)
+    )
 
 
-def taken_for(connection: Connection, *, intent: str, since: datetime) -> list[Row]:
-    """The newest turns that the model took for an intent, no candidates and not labelled."""
-    is_candidate = select(_candidate.c.turn_id).where(_candidate.c.turn_id == _turn.c.id).exists()
+def newest_turns(connection: Connection, *, since: datetime) -> list[Row]:
+    """The newest turns that nobody has spoken of."""
     spoken_of = select(_annotation.c.id).where(_annotation.c.turn_id == _turn.c.id).exists()
     rows = connection.execute(
         described_turns()
-        .where(_turn.c.intent == intent, _turn.c.created_at >= since, ~is_candidate, ~spoken_of)
+        .where(_turn.c.created_at >= since, ~spoken_of)
         .order_by(_turn.c.created_at.desc(), _turn.c.id.desc())
         .limit(TURNS)
     )
     return [dict(row) for row in rows.mappings() if is_reviewable(row["text"])]
 
 
-def rare_intents(labelled: Sequence[Labelled]) -> set[str]:
-    """The intents that people gave to few turns."""
-    counts = Counter(str(one.intent) for one in labelled if one.intent is not None)
-    return {intent for intent, count in counts.items() if count < FEW}
-
-
 def alike(
-    one: Mistaken, turns: Sequence[Row], vectors: Vectors, terms: Terms, rare: Collection[str] = ()
+    labelled: Sequence[Labelled], turns: Sequence[Row], vectors: Vectors, terms: Terms
 ) -> list[Row]:
-    """Candidates: turns that are more like the corrected ones than like those it was right about.
+    """Candidates for the intents that the model misses, those most like the labelled ones first.
 
-    Those come first that may be of a `rare` intent. Turns without a vector are passed over.
+    What has no vector is passed over.
     """
+    labelled = [one for one in labelled if one.turn_id in vectors and one.intent is not None]
     turns = [turn for turn in turns if turn["id"] in vectors]
-    wrong = _stack(one.wrong, vectors)
-    if not turns or wrong is None:
+    if not turns or not labelled:
         return []
-    of_turns = np.stack([vectors[turn["id"]] for turn in turns])  # (turns, dim)
-    likeness = (of_turns @ wrong.T).max(axis=1)  # (turns,)
-    right = _stack(one.right, vectors)
-    other = 0.0 if right is None else (of_turns @ right.T).max(axis=1)
-    chosen = np.flatnonzero((likeness >= ALIKE) & (likeness > other))
-    known = [each for each in one.wrong if each.turn_id in vectors]
-    is_rare = np.array([each.intent in rare for each in known])
-    nearest = is_rare[(of_turns @ wrong.T).argmax(axis=1)]  # (turns,)
-    scores = np.minimum(1.0, likeness + np.where(nearest, RARE, 0.0))
-    first = sorted(chosen, key=lambda index: -scores[index])[:OF_EACH]
-    found = (
-        proposed(turns[index], {"disagreement": round(float(scores[index]), 4)}, terms)
-        for index in first
-    )
-    return [row for row in found if row is not None]
+    known = np.stack([vectors[one.turn_id] for one in labelled])  # (labelled, dim)
+    likeness = np.stack([vectors[turn["id"]] for turn in turns]) @ known.T  # (turns, labelled)
+    intents = np.array([one.intent for one in labelled])
+    found: dict[str, Row] = {}
+    for intent in missed(labelled):
+        own = intents == intent
+        like = likeness[:, own].max(axis=1)  # (turns,)
+        other = likeness[:, ~own].max(axis=1) if not own.all() else np.zeros_like(like)
+        scores = like - AGAINST * other
+        for index in np.argsort(-scores)[:OF_EACH]:
+            row = _candidate(turns[index], float(scores[index]), terms)
+            if like[index] < ALIKE or row is None:
+                continue
+            before = found.get(row["turn_id"])
+            if before is None or before["score"] < row["score"]:
+                found[row["turn_id"]] = row
+    return sorted(found.values(), key=lambda row: -row["score"])
 
 
-def _stack(labelled: Sequence[Labelled], vectors: Vectors) -> Any:
-    """(turns, dim); None where no vector is known."""
-    known = [vectors[one.turn_id] for one in labelled if one.turn_id in vectors]
-    return np.stack(known) if known else None
+def _candidate(turn: Row, score: float, terms: Terms) -> Row | None:
+    # Scores are 0.5 where a turn is as like one of another intent.
+    return proposed(turn, {"disagreement": round(min(1.0, 0.5 + score / 2), 4)}, terms)

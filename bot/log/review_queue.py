@@ -18,7 +18,7 @@ SKIP_DAYS = 7
 # How often each reason is asked for a turn; what it does not have, another gives.
 WEIGHTS = {
     "low_rating": 2,
-    "disagreement": 3,
+    "disagreement": 5,
     "label_error": 2,
     "fallback": 3,
     "uncertainty": 3,

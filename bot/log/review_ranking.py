@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from bot.errors import StorageError
 from bot.log import review_alike, review_candidates, review_events, review_pool, review_queue
 from bot.log.journal import Journal
-from bot.log.review_alike import Mistaken
 from bot.log.review_candidates import Terms
 from bot.log.review_events import Page
 from bot.log.review_pool import Pool
@@ -22,10 +21,8 @@ logger = logging.getLogger(__name__)
 
 # Comparing all with all is done at most so often, and only when something has changed.
 COMPARE_EVERY_S = 120.0
-# Intents in one comparison for which turns like the corrected ones are sought, and how far back.
-SOUGHT = 30
-SEEK_BACK = timedelta(weeks=4)
-_REMEMBERED = 5000  # vectors of 384 numbers: 8 MB
+SEEK_BACK = timedelta(weeks=4)  # turns like those of missed intents
+_REMEMBERED = 6000  # vectors of 384 numbers: 10 MB
 _TEXTS_AT_ONCE = 16
 _TEXTS_A_TIME = 256
 
@@ -73,9 +70,6 @@ class Ranking:
         self._one = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._compared: tuple[datetime, object] | None = None
-        self._looks = 0
-        # By intent: the newest correction and the look when others like it were sought.
-        self._sought: dict[str, tuple[str, int]] = {}
         self._vectors: dict[str, Any] = {}
         self._made_by: str | None = None
 
@@ -157,32 +151,21 @@ class Ranking:
         return added
 
     async def _seek_alike(self) -> None:
-        """Make candidates of turns that are like corrected ones, for some intents at a time."""
+        """Make candidates of turns like those of intents that the model misses."""
         labelled = await self._journal.browse(review_pool.read_labelled)
-        since, rare = self._world.now() - SEEK_BACK, review_alike.rare_intents(labelled)
-        order = sorted(
-            review_alike.mistaken(labelled),
-            # What was corrected since it was last looked at comes first, then what waits longest.
-            key=self._sought_at,
-        )
-        for one in order[:SOUGHT]:
-            self._looks += 1
-            self._sought[one.intent] = (one.wrong[0].turn_id, self._looks)
-            turns = await self._journal.browse(
-                partial(review_alike.taken_for, intent=one.intent, since=since)
-            )
-            texts = {each.turn_id: each.text for each in (*one.wrong, *one.right)}
-            texts |= {turn["id"]: turn["text"] for turn in turns}
-            try:
-                vectors = await self._recalled(texts)
-            except CannotEmbed:
-                return
-            rows = review_alike.alike(one, turns, vectors, self.terms, rare)
-            await self._journal.write(partial(review_candidates.keep, rows=rows, terms=self.terms))
-
-    def _sought_at(self, one: Mistaken) -> int:
-        newest, look = self._sought.get(one.intent, (None, 0))
-        return look if newest == one.wrong[0].turn_id else 0
+        labelled = labelled[: review_alike.COMPARED]
+        if not review_alike.missed(labelled):
+            return
+        since = self._world.now() - SEEK_BACK
+        turns = await self._journal.browse(partial(review_alike.newest_turns, since=since))
+        texts = {one.turn_id: one.text for one in labelled}
+        texts |= {turn["id"]: turn["text"] for turn in turns}
+        try:
+            vectors = await self._recalled(texts)
+        except CannotEmbed:
+            return
+        rows = await asyncio.to_thread(review_alike.alike, labelled, turns, vectors, self.terms)
+        await self._journal.write(partial(review_candidates.keep, rows=rows, terms=self.terms))
 
     async def _recalled(self, texts: Mapping[str, str]) -> Mapping[str, Any]:
         """Vectors of turns, which are remembered for a while. Raises CannotEmbed."""
@@ -196,6 +179,8 @@ class Ranking:
                 self._vectors = {}
                 raise CannotEmbed
             self._vectors |= dict(zip(part, made, strict=True))
+            # What customers wait for goes first.
+            await asyncio.sleep(0.02)
         found = {turn_id: self._vectors[turn_id] for turn_id in texts}
         while len(self._vectors) > _REMEMBERED:
             del self._vectors[next(iter(self._vectors))]
