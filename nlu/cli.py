@@ -112,7 +112,7 @@ def train(**options: Any) -> None:
         if options[name] is not None
     }
     count = len(data.examples) + len(data.support)
-    recipe = Recipe().fitted(count) if champion is None else Recipe().continuing()
+    recipe = Recipe().fitted(count) if champion is None else Recipe().continuing(count)
     base_model = options["base_model"] or settings.base_model
     device = choose_device(options["device"] or settings.device)
     order = Order(

@@ -41,7 +41,7 @@ class Recipe:
     # Examples that the model knows, rehearsed each epoch for each new one, so that what it knows
     # is not lost; and at least so many, for a handful of new ones moves weights as far as many.
     replay: float = 2.0
-    replay_least: int = 1500
+    replay_least: int = 3000
     # Of the loss of a rehearsed example, the part that holds it to what the model thought before.
     distil: float = 0.5
     # Softens both sides of it, so that what is between the labels counts too.
@@ -53,6 +53,9 @@ class Recipe:
         wanted = math.ceil(self.least_steps / steps)
         return replace(self, epochs=max(self.epochs, min(wanted, self.most_epochs)))
 
-    def continuing(self) -> "Recipe":
-        """This recipe for a model that is trained already: short and careful."""
-        return replace(self, epochs=4, frozen_layers=2)
+    def continuing(self, examples: int) -> "Recipe":
+        """This recipe for a model that is trained already, on so many examples, new and known.
+
+        Short and careful. Where there are few they are all rehearsed, and one epoch more is cheap.
+        """
+        return replace(self, epochs=4 if examples < self.replay_least else 3, frozen_layers=2)

@@ -44,7 +44,7 @@ def champion(models_dir: Path) -> Bundle:
 
 
 def order(target: Path, champion: Bundle, **changes: Any) -> Order:
-    recipe = replace(Recipe(validation_share=0.2, batch_size=8).continuing(), epochs=2)
+    recipe = replace(Recipe(validation_share=0.2, batch_size=8).continuing(100), epochs=2)
     return replace(
         Order(
             target=target,
