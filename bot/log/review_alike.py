@@ -17,9 +17,9 @@ from bot.log.review_candidates import Row, Terms, described_turns, proposed
 from bot.log.review_pool import Labelled
 from bot.log.review_scores import is_reviewable
 
-# An intent is missed where the model had seen it in less than this share of its labelled turns,
+# An intent is missed where the model had not seen it in more than this share of its labelled turns,
 # and people have labelled fewer than so many.
-SEEN, FEW = 0.5, 20
+MISSED, FEW = 0.5, 20
 TURNS = 3_000  # the newest that are looked at
 COMPARED = 1_000  # the newest labelled turns
 OF_EACH = 8  # of an intent that become candidates in one look
@@ -33,17 +33,21 @@ _turn = tables.turn
 Vectors = Mapping[str, NDArray[np.float32]]  # by turn, (dim,), of length one
 
 
-def missed(labelled: Sequence[Labelled]) -> list[str]:
-    """The intents that the model does not see when people do."""
+def missed(labelled: Sequence[Labelled]) -> dict[str, float]:
+    """The intents that the model does not see when people do, with how often it does not.
+
+    Of few turns a share says little, so it is drawn to a half: Laplace's rule of succession.
+    """
     seen: dict[str, list[bool]] = {}
     for one in labelled:
         if one.intent is not None:
             seen.setdefault(one.intent, []).append(one.intent == one.predicted)
-    return sorted(
-        intent
-        for intent, found in seen.items()
-        if len(found) < FEW and sum(found) < SEEN * len(found)
-    )
+    shares = {
+        intent: (found.count(False) + 1) / (len(found) + 2)
+        for intent, found in sorted(seen.items())
+        if len(found) < FEW
+    }
+    return {intent: share for intent, share in shares.items() if share > MISSED}
 
 
 def newest_turns(connection: Connection, *, since: datetime) -> list[Row]:
@@ -61,9 +65,10 @@ def newest_turns(connection: Connection, *, since: datetime) -> list[Row]:
 def alike(
     labelled: Sequence[Labelled], turns: Sequence[Row], vectors: Vectors, terms: Terms
 ) -> list[Row]:
-    """Candidates for the intents that the model misses, those most like the labelled ones first.
+    """Candidates for the intents that the model misses.
 
-    What has no vector is passed over.
+    Those stand first that are most like the labelled ones, of intents that it misses most. What has
+    no vector is passed over.
     """
     labelled = [one for one in labelled if one.turn_id in vectors and one.intent is not None]
     turns = [turn for turn in turns if turn["id"] in vectors]
@@ -73,13 +78,13 @@ def alike(
     likeness = np.stack([vectors[turn["id"]] for turn in turns]) @ known.T  # (turns, labelled)
     intents = np.array([one.intent for one in labelled])
     found: dict[str, Row] = {}
-    for intent in missed(labelled):
+    for intent, share in missed(labelled).items():
         own = intents == intent
         like = likeness[:, own].max(axis=1)  # (turns,)
         other = likeness[:, ~own].max(axis=1) if not own.all() else np.zeros_like(like)
         scores = like - AGAINST * other
         for index in np.argsort(-scores)[:OF_EACH]:
-            row = _candidate(turns[index], float(scores[index]), terms)
+            row = _candidate(turns[index], float(scores[index]), share, terms)
             if like[index] < ALIKE or row is None:
                 continue
             before = found.get(row["turn_id"])
@@ -88,6 +93,7 @@ def alike(
     return sorted(found.values(), key=lambda row: -row["score"])
 
 
-def _candidate(turn: Row, score: float, terms: Terms) -> Row | None:
-    # Scores are 0.5 where a turn is as like one of another intent.
-    return proposed(turn, {"disagreement": round(min(1.0, 0.5 + score / 2), 4)}, terms)
+def _candidate(turn: Row, score: float, share: float, terms: Terms) -> Row | None:
+    # Half of the share where a turn is no more like one of the intent than like others.
+    worth = share * min(1.0, 0.5 + score)
+    return proposed(turn, {"disagreement": round(worth, 4)}, terms)
