@@ -203,6 +203,11 @@ def _plot(figures: Figures, folder: Path) -> None:
             "clinc150: 15 intents appear in week 4",
             {
                 "recall of the new": [(w["week"], w["recall_of_new"]) for w in weeks],
+                "the same by the newest version": [
+                    (w["week"], w["recall_of_new_by_newest"])
+                    for w in weeks
+                    if w["recall_of_new_by_newest"] is not None
+                ],
                 "accuracy of the old": [(w["week"], w["accuracy_of_old"]) for w in weeks],
             },
             percent=True,

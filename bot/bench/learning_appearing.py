@@ -69,6 +69,7 @@ async def appearing(cut_: Appearing, folder: Path, *, seed: int) -> dict[str, An
             "accuracy_of_old": company.score(old)["accuracy"],
             "recall_of_new": of_new["accuracy"],
             "least_recall_of_new": min(of_new["recall"].values()),
+            "recall_of_new_by_newest": _by_newest(company, run, new),
             "groups": groups["groups"],
             "named_new": named,
             "labels": company.labels,
@@ -78,3 +79,9 @@ async def appearing(cut_: Appearing, folder: Path, *, seed: int) -> dict[str, An
         progress(f"appearing: week {number} {week}")
     found["found_as_group"] = len({name for week in found["weeks"] for name in week["named_new"]})
     return found
+
+
+def _by_newest(company: Company, run: dict[str, Any], new: Sequence[Said]) -> float | None:
+    """Recall of the new intents by the version that a run made, released or not."""
+    version = run["version"]
+    return None if version is None else float(company.score(new, version)["accuracy"])
