@@ -76,17 +76,22 @@ def open_bundle(folder: Path) -> Bundle:
     for name, expected in manifest.files.items():
         if file_sha256(folder / name) != expected["sha256"]:
             raise BundleError(folder, f"{name} was changed: its sha256 is not the manifest's")
-    labels = _read_json(folder, "labels.json")
     transitions = _read_json(folder, "transitions.json")["tags"]
     matchers = _read_json(folder, "matchers.json")
     return Bundle(
         folder=folder,
         manifest=manifest,
-        labels=Labels(**{head: tuple(names) for head, names in labels.items()}),
+        labels=read_labels(folder),
         calibration=Calibration(**_read_json(folder, "calibration.json")),
         transitions=np.array(transitions, dtype=np.float32),
         matchers=Matchers(**matchers),
     )
+
+
+def read_labels(folder: Path) -> Labels:
+    """The labels of a bundle, its files unchecked. Raises BundleError."""
+    labels = _read_json(folder, "labels.json")
+    return Labels(**{head: tuple(names) for head, names in labels.items()})
 
 
 def check_sizes(folder: Path, manifest: Manifest) -> None:

@@ -118,14 +118,14 @@ async def prove(place: Workplace) -> Report:
     from bot.learning.proof.sets import frozen_examples, new_examples, out_of_scope_texts
     from bot.learning.proof.terms import ProofTerms
     from bot.log.shadow_turns import listed_texts
-    from nlu.bundle import BundleStore, open_bundle
+    from nlu.bundle import BundleStore, read_labels
 
     settings, bundles = place.settings, BundleStore(place.settings.models_dir)
     champion = bundles.current()
     if champion is None:
         raise NoChampion
     frozen = frozen_examples(settings.data_dir)
-    known = open_bundle(bundles.folder(champion)).labels.intent
+    known = read_labels(bundles.folder(champion)).intent
     rows = place.store.rows(str(place.run["dataset"]))
     new = new_examples(rows, champion=champion, known=known)
     if not frozen and not new:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert
 
+from bot.learning.opened import opened_journal
 from bot.learning.pruning import prune
 from bot.log import learning_runs, promotions, tables
-from bot.log.database import open_engine, upgrade
+from bot.log.database import upgrade
 from bot.log.journal import Journal
 from bot.settings import Settings
 from bot.world import World, utc_now
@@ -21,16 +22,10 @@ WEEKS = 12
 
 
 @pytest.fixture
-async def journal(database_url: str) -> AsyncIterator[Journal]:
-    upgrade(database_url)
-    journal = Journal(
-        write_engine=open_engine(database_url, writer=True),
-        read_engine=open_engine(database_url),
-        world=World(),
-    )
-    journal.start()
-    yield journal
-    await journal.close()
+async def journal(settings: Settings) -> AsyncIterator[Journal]:
+    upgrade(settings.database_url)
+    async with opened_journal(settings, World()) as journal:
+        yield journal
 
 
 @pytest.fixture

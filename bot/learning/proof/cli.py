@@ -67,7 +67,7 @@ def prove_command(
 def _proof(settings: Settings, challenger: str, against: str | None, dataset: str | None) -> Proof:
     # Imported here: `kefu prove --help` needs no models.
     from bot.bench.report import progress
-    from nlu.bundle import BundleStore, open_bundle
+    from nlu.bundle import BundleStore, read_labels
 
     store = BundleStore(settings.models_dir)
     champion = against or store.current()
@@ -81,7 +81,7 @@ def _proof(settings: Settings, challenger: str, against: str | None, dataset: st
             "name another, or another with --against",
         )
     frozen = frozen_examples(settings.data_dir)
-    known = open_bundle(store.folder(champion)).labels.intent
+    known = read_labels(store.folder(champion)).intent
     new = new_examples(_rows(settings, dataset), champion=champion, known=known)
     if not frozen and not new:
         raise NothingToProve(

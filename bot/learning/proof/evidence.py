@@ -1,6 +1,6 @@
 """What is known of two versions side by side: the same texts, and what each made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +60,13 @@ class Paired:
 
     def of_label(self, name: str) -> Bools:
         """The texts whose true label it is."""
-        number = self.names.index(name) if name in self.names else -1
-        found: Bools = self.truth == number
+        return self.of_labels((name,))
+
+    def of_labels(self, names: Collection[str]) -> Bools:
+        """The texts whose true label is one of these."""
+        found: Bools = np.isin(
+            self.truth, [at for at, name in enumerate(self.names) if name in names]
+        )
         return found
 
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from bot.learning.proof import bootstrap
 from bot.learning.proof.bootstrap import Resampling
 from bot.learning.proof.evidence import Bools, Evidence
@@ -125,7 +123,7 @@ def _added(evidence: Evidence) -> _Added | None:
     if not names:
         return None
     texts = evidence.intents
-    is_new = np.isin(texts.truth, [at for at, name in enumerate(texts.names) if name in names])
+    is_new = texts.of_labels(names)
     gained, lost = texts.changes(~is_new)
     return _Added(
         names=names,

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bot.learning.proof import bootstrap
 from bot.learning.proof.bootstrap import Resampling
 from bot.learning.proof.evidence import Bools, Evidence, Paired
@@ -23,8 +21,8 @@ def loss(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
     Of intents that the champion does not know nothing can be lost: what is gained there makes up
     for no loss elsewhere.
     """
-    texts, before = evidence.intents, evidence.champion.labels.intent
-    known = np.isin(texts.truth, [at for at, name in enumerate(texts.names) if name in before])
+    texts = evidence.intents
+    known = texts.of_labels(evidence.champion.labels.intent)
     where = "all texts" if known.all() else "all texts of intents that the champion knows"
     return _loss_within("loss", where, texts, known, terms.loss_alpha)
 
@@ -63,7 +61,7 @@ def _selection(texts: Paired, known: Sequence[str]) -> Found:
 
     On these any other version looks better, by regression to the mean.
     """
-    is_known = np.isin(texts.truth, [at for at, name in enumerate(texts.names) if name in known])
+    is_known = texts.of_labels(known)
     old, new = texts.frozen & is_known, ~texts.frozen & is_known
     if min(old.sum(), new.sum()) < _FEW:
         return []
