@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from sqlalchemy import Connection
 
@@ -64,15 +65,20 @@ class Plan:
 
 
 class LocalEmbedding:
-    """The embedder of a loaded model, without a service in between."""
+    """The embedder of a loaded model, without a service in between; it remembers vectors."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, remembered: dict[tuple[str, str], Any]) -> None:
         self._model = model
+        self._remembered = remembered
 
     async def embed(self, texts: Sequence[str]) -> tuple[Any, str]:
         """(texts, dim) and the embedder's id."""
-        vectors, _ = self._model.ladder.embed([self._model.embed_query(text) for text in texts])
-        return vectors, self._model.bundle.manifest.embedder_id
+        made_by = self._model.bundle.manifest.embedder_id
+        new = [text for text in texts if (made_by, text) not in self._remembered]
+        if new:
+            vectors, _ = self._model.ladder.embed([self._model.embed_query(text) for text in new])
+            self._remembered |= zip([(made_by, text) for text in new], vectors, strict=True)
+        return np.stack([self._remembered[made_by, text] for text in texts]), made_by
 
     async def close(self) -> None:
         """Nothing to let go of."""
@@ -88,6 +94,7 @@ class Company:
         self.reviewed: set[str] = set()
         self.folder = plan.folder
         self._model: Any = None
+        self._vectors: dict[tuple[str, str], Any] = {}
         state = plan.folder / "state"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("KEFU_")},
@@ -161,6 +168,11 @@ class Company:
             self._model = load(folder, device="cpu", threads=threads())
         return self._model
 
+    @property
+    def embedding(self) -> LocalEmbedding:
+        """The embedder of the version that serves."""
+        return LocalEmbedding(self.model, self._vectors)
+
     def understand(self, texts: Sequence[str], model: Any = None) -> list[dict[str, Any]]:
         """What a model (the one that serves, unless told otherwise) makes of texts."""
         from nlu.evaluation import meanings
@@ -195,23 +207,25 @@ class Company:
 
     async def review(self, budget: int) -> dict[str, int]:
         """The reviewer labels what the queue shows, so many turns; how many for each reason."""
-        world = World(chance=self.chance)
-        # One reviewer: a second label of the same turn would cost the budget twice.
-        terms = Terms(double_share=0.0)
         reasons: dict[str, int] = {}
         async with self.journal() as journal:
-            ranking = Ranking(
-                journal, LocalEmbedding(self.model), world, terms=terms, every_s=3600.0
-            )
+            ranking = self.ranking(journal)
             await ranking.read_new()
             for number in range(budget):
                 if number % COMPARE_EVERY == 0:
                     await ranking.compare()
-                reason = await journal.write(partial(self._label_next, terms=terms))
+                reason = await journal.write(partial(self._label_next, terms=ranking.terms))
                 if reason is None:
                     break
                 reasons[reason] = reasons.get(reason, 0) + 1
         return reasons
+
+    def ranking(self, journal: Journal) -> Ranking:
+        """What keeps the review queue in order."""
+        # One reviewer: a second label of the same turn would cost the budget twice.
+        terms = Terms(double_share=0.0)
+        world = World(chance=self.chance)
+        return Ranking(journal, self.embedding, world, terms=terms, every_s=3600.0)
 
     async def review_by_lot(self, budget: int) -> None:
         """The reviewer labels turns drawn by lot from all that nobody has labelled."""
@@ -231,7 +245,10 @@ class Company:
         there = {intent for _, intent in self.plan.start}
         named: dict[str, dict[str, float]] = {}
         async with self.journal() as journal:
-            await refresh(journal, LocalEmbedding(self.model), World(), terms)
+            ranking = self.ranking(journal)
+            await ranking.read_new()
+            await ranking.compare()
+            await refresh(journal, self.embedding, World(), terms)
             groups = await journal.read(partial(unknowns.listing, limit=100))
             for group in groups:
                 members = await journal.read(

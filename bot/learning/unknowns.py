@@ -25,6 +25,8 @@ from bot.world import World
 Vectors = NDArray[np.float32]  # (texts, dim), of length one
 
 _TEXTS_AT_ONCE = 16
+# What it counts for that a group came up of late, beside 0.2 to 0.6 for being strange.
+_OF_LATE = 2.0
 _ROWS = 500  # of a matrix of likenesses at a time
 
 
@@ -133,7 +135,8 @@ def _found(
     texts: Sequence[Candidate], vectors: Vectors, known: Vectors, terms: UnknownTerms
 ) -> list[Found]:
     """The groups among what is not known, those first that are most worth a look."""
-    strange = np.flatnonzero(likeness_to(vectors, known) < terms.known)
+    of_late = np.array([text.emerging for text in texts]) > 0
+    strange = np.flatnonzero(of_late | (likeness_to(vectors, known) < terms.known))
     clusters = find_clusters(vectors[strange], terms=terms)
     if not clusters:
         return []
@@ -141,11 +144,10 @@ def _found(
     found = []
     for one, like in zip(clusters, likeness, strict=True):
         members = [texts[index] for index in strange[list(one.indices)]]
-        confidence = sum(member.confidence for member in members) / len(members)
         found.append(
             Found(
                 cohesion=round(one.cohesion, 4),
-                worth=round(_worth(len(members), float(like), confidence), 4),
+                worth=round(_worth(members, float(like)), 4),
                 members=[
                     (member.turn_id, round(near, 4))
                     for member, near in zip(members, one.likeness, strict=True)
@@ -155,9 +157,12 @@ def _found(
     return sorted(found, key=lambda one: one.worth, reverse=True)[: terms.groups]
 
 
-def _worth(size: int, likeness: float, confidence: float) -> float:
-    """What a group is worth to look at: large, unlike what is known, not understood."""
-    return float(size**0.5) * max(0.0, 1 - likeness) * (1.3 - confidence)
+def _worth(members: Sequence[Candidate], likeness: float) -> float:
+    """What a group is worth to look at: large, and of late or unlike what is known."""
+    confidence = sum(member.confidence for member in members) / len(members)
+    emerging = sum(member.emerging for member in members) / len(members)
+    strange = max(0.0, 1 - likeness) * (1.3 - confidence)
+    return float(len(members) ** 0.5) * (strange + _OF_LATE * emerging)
 
 
 def likeness_to(vectors: Vectors, known: Vectors) -> NDArray[np.float32]:

@@ -67,8 +67,8 @@ def alike(
 ) -> list[Row]:
     """Candidates for the intents that the model misses.
 
-    Those stand first that are most like the labelled ones, of intents that it misses most. What has
-    no vector is passed over.
+    Those stand first that are most like the labelled ones, of intents that it misses most and that
+    have the fewest labels. What has no vector is passed over.
     """
     labelled = [one for one in labelled if one.turn_id in vectors and one.intent is not None]
     turns = [turn for turn in turns if turn["id"] in vectors]
@@ -80,11 +80,13 @@ def alike(
     found: dict[str, Row] = {}
     for intent, share in missed(labelled).items():
         own = intents == intent
+        # The first labels of an intent teach the most.
+        wanted = share * (1.0 - float(own.sum()) / FEW)
         like = likeness[:, own].max(axis=1)  # (turns,)
         other = likeness[:, ~own].max(axis=1) if not own.all() else np.zeros_like(like)
         scores = like - AGAINST * other
         for index in np.argsort(-scores)[:OF_EACH]:
-            row = _candidate(turns[index], float(scores[index]), share, terms)
+            row = _candidate(turns[index], float(scores[index]), wanted, terms)
             if like[index] < ALIKE or row is None:
                 continue
             before = found.get(row["turn_id"])
@@ -93,7 +95,7 @@ def alike(
     return sorted(found.values(), key=lambda row: -row["score"])
 
 
-def _candidate(turn: Row, score: float, share: float, terms: Terms) -> Row | None:
-    # Half of the share where a turn is no more like one of the intent than like others.
-    worth = share * min(1.0, 0.5 + score)
+def _candidate(turn: Row, score: float, wanted: float, terms: Terms) -> Row | None:
+    # Half of it where a turn is no more like one of the intent than like others.
+    worth = wanted * min(1.0, 0.5 + score)
     return proposed(turn, {"disagreement": round(worth, 4)}, terms)

@@ -21,6 +21,8 @@ from bot.log.review_scores import (
 )
 
 CUSTOMER_DAYS = 7
+# For a turn that waits without a reason any longer: who has it before them is to finish it.
+_LEFT = {"spare": 0.05}
 _ABOUT_THE_TURN = ("low_rating", "disagreement")
 
 _candidate = tables.review_candidate
@@ -118,6 +120,32 @@ def keep(connection: Connection, rows: Sequence[Row], terms: Terms) -> int:
         connection.execute(_ADD[connection.dialect.name], row)
         kept.append(row)
     return len(kept)
+
+
+def give_reason(
+    connection: Connection, *, reason: str, scores: Mapping[str, float], terms: Terms
+) -> int:
+    """Have a reason speak for these turns, and for no others that wait; how many are new."""
+    before = connection.execute(
+        select(_candidate).where(
+            _candidate.c.state == "first", _candidate.c.reasons[reason].as_float().is_not(None)
+        )
+    ).mappings()
+    for row in before.all():
+        reasons = {name: score for name, score in row["reasons"].items() if name != reason}
+        if row["turn_id"] in scores:
+            reasons[reason] = scores[row["turn_id"]]
+        reasons = reasons or dict(_LEFT)
+        first, score = primary(reasons, drawn=RANDOM in reasons)
+        connection.execute(
+            update(_candidate)
+            .where(_candidate.c.turn_id == row["turn_id"])
+            .values(reasons=reasons, reason=first, score=score)
+        )
+    found = connection.execute(described_turns().where(_turn.c.id.in_(scores))).mappings()
+    turns = sorted((dict(turn) for turn in found), key=lambda turn: -scores[turn["id"]])
+    rows = [proposed(turn, {reason: scores[turn["id"]]}, terms) for turn in turns]
+    return keep(connection, [row for row in rows if row is not None], terms)
 
 
 def settle(connection: Connection, turn_id: str) -> str | None:

@@ -32,7 +32,7 @@ ERROR_RATE = 0.3
 # How many alike make a topic; where a message stands that is as like them as what is known.
 _NEIGHBOURS = 4
 _MIDDLE, _REACH = 0.7, 0.5
-_POOLED = ("spare", "uncertainty", "fallback", "diversity", "disagreement")
+_POOLED = ("spare", "uncertainty", "fallback", "diversity", "disagreement", "emerging")
 
 _annotation = tables.annotation
 _candidate = tables.review_candidate

@@ -18,6 +18,8 @@ SKIP_DAYS = 7
 # How often each reason is asked for a turn; what it does not have, another gives.
 WEIGHTS = {
     "low_rating": 2,
+    # There are none while nothing is new; and of those that there are most teach something.
+    "emerging": 8,
     "disagreement": 5,
     "label_error": 2,
     "fallback": 3,

@@ -10,11 +10,20 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from bot.errors import StorageError
-from bot.log import review_alike, review_candidates, review_events, review_pool, review_queue
+from bot.log import (
+    review_alike,
+    review_candidates,
+    review_emerging,
+    review_events,
+    review_pool,
+    review_queue,
+)
+from bot.log.emergence import LEAST_TEXTS
 from bot.log.journal import Journal
 from bot.log.review_candidates import Terms
 from bot.log.review_events import Page
-from bot.log.review_pool import Pool
+from bot.log.review_pool import Labelled, Pool
+from bot.log.review_scores import EMERGING
 from bot.world import World
 
 logger = logging.getLogger(__name__)
@@ -22,7 +31,9 @@ logger = logging.getLogger(__name__)
 # Comparing all with all is done at most so often, and only when something has changed.
 COMPARE_EVERY_S = 120.0
 SEEK_BACK = timedelta(weeks=4)  # turns like those of missed intents
-_REMEMBERED = 6000  # vectors of 384 numbers: 10 MB
+# What came up of late is told anew at most so often: all is compared with all.
+EMERGING_EVERY = timedelta(minutes=15)
+_REMEMBERED = 10_000  # vectors of 384 numbers: 15 MB
 _TEXTS_AT_ONCE = 16
 _TEXTS_A_TIME = 256
 
@@ -70,6 +81,7 @@ class Ranking:
         self._one = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._compared: tuple[datetime, object] | None = None
+        self._told_emerging: datetime | None = None
         self._vectors: dict[str, Any] = {}
         self._made_by: str | None = None
 
@@ -102,7 +114,12 @@ class Ranking:
     async def compare(self) -> None:
         """Work out what only shows when turns are compared. Raises StorageError."""
         async with self._one:
-            await self._seek_alike()
+            labelled = await self._journal.browse(review_pool.read_labelled)
+            try:
+                await self._seek_alike(labelled[: review_alike.COMPARED])
+                await self._seek_emerging(labelled)
+            except CannotEmbed:
+                pass
             pool = await self._pool()
             reasons, second, doubles = await asyncio.to_thread(_found, pool)
             await self._journal.write(
@@ -150,22 +167,37 @@ class Ranking:
             await asyncio.sleep(0.02 if after is not None else 0)
         return added
 
-    async def _seek_alike(self) -> None:
-        """Make candidates of turns like those of intents that the model misses."""
-        labelled = await self._journal.browse(review_pool.read_labelled)
-        labelled = labelled[: review_alike.COMPARED]
+    async def _seek_alike(self, labelled: Sequence[Labelled]) -> None:
+        """Make candidates of turns like those of intents that the model misses.
+
+        Raises CannotEmbed.
+        """
         if not review_alike.missed(labelled):
             return
         since = self._world.now() - SEEK_BACK
         turns = await self._journal.browse(partial(review_alike.newest_turns, since=since))
         texts = {one.turn_id: one.text for one in labelled}
         texts |= {turn["id"]: turn["text"] for turn in turns}
-        try:
-            vectors = await self._recalled(texts)
-        except CannotEmbed:
-            return
+        vectors = await self._recalled(texts)
         rows = await asyncio.to_thread(review_alike.alike, labelled, turns, vectors, self.terms)
         await self._journal.write(partial(review_candidates.keep, rows=rows, terms=self.terms))
+
+    async def _seek_emerging(self, labelled: Sequence[Labelled]) -> None:
+        """Make candidates of turns of topics that came up of late. Raises CannotEmbed."""
+        now, told = self._world.now(), self._told_emerging
+        if told is not None and now - told < EMERGING_EVERY:
+            return
+        sample = await self._journal.browse(
+            partial(review_emerging.sampled_turns, since=now - review_emerging.BACK)
+        )
+        if len(sample) < LEAST_TEXTS:
+            return
+        vectors = await self._recalled({one.turn_id: one.text for one in sample})
+        scores = await asyncio.to_thread(review_emerging.emerging, sample, vectors, labelled)
+        await self._journal.write(
+            partial(review_candidates.give_reason, reason=EMERGING, scores=scores, terms=self.terms)
+        )
+        self._told_emerging = now
 
     async def _recalled(self, texts: Mapping[str, str]) -> Mapping[str, Any]:
         """Vectors of turns, which are remembered for a while. Raises CannotEmbed."""

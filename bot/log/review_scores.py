@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FALLBACK = "nlu_fallback"
+EMERGING = "emerging"
 
 # In the order in which one of them gives a turn its place: what is rarer says more.
 REASONS = (
     "low_rating",
+    EMERGING,
     "disagreement",
     "label_error",
     "fallback",

@@ -1,4 +1,4 @@
-"""Reads what was not understood, or not surely, to be grouped; and what is known, beside it."""
+"""Reads what came up of late or was not surely understood, to be grouped; and what is known."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from bot.log import tables
-from bot.log.review_scores import FALLBACK, is_reviewable, text_key
+from bot.log.review_emerging import MOST
+from bot.log.review_scores import EMERGING, FALLBACK, is_reviewable, text_key
 
 _BATCH = 500  # keys in one IN (...)
 
@@ -17,6 +18,7 @@ _annotation = tables.annotation
 _cluster = tables.unknown_cluster
 _conversation = tables.conversation
 _member = tables.unknown_member
+_review = tables.review_candidate
 _turn = tables.turn
 _vector = tables.review_vector
 
@@ -34,25 +36,32 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A turn that may be of a topic nobody has named; `confidence` of what it was taken for."""
+    """A turn that may be of a topic nobody has named.
+
+    `confidence` of what it was taken for; `emerging`: how surely its topic came up of late, to 1.
+    """
 
     turn_id: str
     text: str
     confidence: float
+    emerging: float = 0.0
 
 
 def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
-    """What the model was unsure of and nobody has spoken of, the newest first.
+    """What came up of late or the model was unsure of, and nobody has spoken of, newest first.
 
-    What was not understood at all comes before the rest. Of texts that read the same there is one,
-    of a customer so many; what people have named or dismissed already does not come again.
+    What came up of late is before what was not understood at all, and that before the rest. Of
+    texts that read the same there is one, of a customer so many; what people have named or
+    dismissed already does not come again.
     """
+    emerging = _emerging(connection)
+    of_late = _turn.c.id.in_(emerging)
     fell_back = or_(_turn.c.intent == FALLBACK, _turn.c.confidence < wanted.not_understood)
     unsure = and_(~fell_back, _turn.c.confidence < wanted.below)
     found: list[Candidate] = []
     seen: set[str] = set()
     shares: Counter[str] = Counter()
-    for which in (fell_back, unsure):
+    for which in (of_late, fell_back, unsure):
         rows = connection.execute(
             _of_nobody(wanted.since).where(which), execution_options={"yield_per": 1000}
         )
@@ -72,6 +81,7 @@ def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
                     text=row.text,
                     # Of a fallback it is the confidence in that nothing is meant.
                     confidence=0.0 if row.intent == FALLBACK else row.confidence or 0.0,
+                    emerging=emerging.get(row.id, 0.0),
                 )
             )
         rows.close()
@@ -109,6 +119,18 @@ def known_examples(
                 counts[row.intent] += 1
                 found[row.id] = row.text
     return list(found.items())
+
+
+def _emerging(connection: Connection) -> dict[str, float]:
+    """The open turns of topics that came up of late, by the ranking of the review queue."""
+    score = _review.c.reasons[EMERGING].as_float()
+    rows = connection.execute(
+        select(_review.c.turn_id, score.label("score"))
+        .where(_review.c.state == "first", score.is_not(None))
+        .order_by(score.desc())
+        .limit(MOST)
+    )
+    return {row.turn_id: float(row.score) for row in rows}
 
 
 def _of_nobody(since: datetime) -> Select[Any]:

@@ -13,7 +13,16 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bot.errors import RequestError
-from bot.log import review_alike, review_candidates, review_queue, reviews, store, tables
+from bot.log import (
+    review_alike,
+    review_candidates,
+    review_emerging,
+    review_queue,
+    review_ranking,
+    reviews,
+    store,
+    tables,
+)
 from bot.log.annotations import Judgement
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
@@ -411,6 +420,68 @@ async def test_without_vectors_nothing_is_sought(desk: Desk) -> None:
     desk.embedding.away = False
     await desk.ranking.compare()
     assert "t0001" in await desk.candidates()
+
+
+async def test_a_topic_that_came_up_of_late_is_shown_however_sure_the_model_is(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(review_emerging, "LEAST_TEXTS", 60)
+    monkeypatch.setattr(review_ranking, "LEAST_TEXTS", 60)
+    topics = ["where is parcel", "stop the order", "open an account", "send an invoice"]
+    lines = [f"{topic} {'i' * number}" for number in range(15) for topic in topics]
+    await desk.add(*lines, ranking=SURE)
+    gifts = [f"wrap gift paper {word}" for word in ("red", "blue", "gold", "kraft", "bow", "box")]
+    await desk.add(*gifts, ranking=SURE)
+    await desk.do(lambda c: c.execute(delete(tables.review_candidate)).rowcount)
+    await desk.ranking.compare()
+    found = await desk.candidates()
+    new = {f"t{number:04}" for number in range(60, 66)}
+    assert set(found) == new
+    assert {row["reason"] for row in found.values()} == {"emerging"}
+    # It is told anew after a while: where people saw the model right it is of no more use.
+    for turn in ("t0060", "t0061", "t0062"):
+        await desk.say("ann", turn, queued=False, intent="track_order")
+    monkeypatch.setattr(review_ranking, "EMERGING_EVERY", timedelta(0))
+    await desk.ranking.compare()
+    found = await desk.candidates()
+    assert {name: row["state"] for name, row in found.items()} == {
+        name: "done" if name < "t0063" else "first" for name in new
+    }
+    # Who has one before them is to finish it.
+    assert not any(
+        "emerging" in row["reasons"] for row in found.values() if row["state"] == "first"
+    )
+    assert all(row["reasons"] for row in found.values())
+
+
+async def test_few_texts_or_no_vectors_tell_nothing_of_what_is_new(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    await desk.add(*(f"wrap gift {'i' * number}" for number in range(30)), ranking=SURE)
+    await desk.ranking.compare()
+    assert await desk.candidates() == {}
+    monkeypatch.setattr(review_ranking, "LEAST_TEXTS", 10)
+    desk.embedding.away = True
+    await desk.ranking.compare()
+    assert await desk.candidates() == {}
+
+
+async def test_a_sample_is_even_and_nobody_fills_it(desk: Desk, monkeypatch: Any) -> None:
+    monkeypatch.setattr(review_emerging, "TURNS", 10)
+    monkeypatch.setattr(review_emerging, "PER_CUSTOMER", 3)
+    for number in range(30):
+        await desk.add(f"word{'i' * number} here")
+    read = partial(review_emerging.sampled_turns, since=START)
+    turns = await desk.journal.read(read)
+    assert [one.turn_id for one in turns] == [f"t{number:04}" for number in range(2, 30, 3)]
+    monkeypatch.setattr(review_emerging, "TURNS", 100)
+    await desk.add("wordiii here", "/choose", ranking=SURE)
+    await desk.do(lambda c: add_conversation(c, "one"))
+    await desk.add(*(f"by one {'i' * number}" for number in range(5)), conversation_id="one")
+    turns = await desk.journal.read(read)
+    # Of what reads the same the oldest, no buttons, three of a customer.
+    assert len(turns) == 33
+    assert [one.turn_id for one in turns[-3:]] == ["t0032", "t0033", "t0034"]
 
 
 async def test_a_label_that_the_model_contradicts_is_looked_at_by_another(desk: Desk) -> None:

@@ -12,10 +12,11 @@ from sqlalchemy import delete, select, update
 
 from bot.errors import RequestError
 from bot.learning.unknowns import UnknownTerms, refresh
-from bot.log import annotations, tables, unknowns
+from bot.log import annotations, review_candidates, tables, unknowns
 from bot.log.annotations import Judgement
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
+from bot.log.review_candidates import Terms
 from bot.log.review_ranking import CannotEmbed
 from bot.world import World
 from tests.integration.review_log import START, add_agents, add_conversation, add_turn
@@ -309,3 +310,17 @@ async def test_no_text_is_kept_with_a_group(log: Log) -> None:
         rows = await log.journal.read(lambda c, t=table: c.execute(select(t)).all())  # type: ignore[misc]
         assert rows
         assert "wrapping" not in repr(rows)
+
+
+async def test_what_came_up_of_late_is_grouped_however_sure_the_model_is(log: Log) -> None:
+    stores = await log.add(STORES)
+    gifts = await log.add(GIFTS, ranking=SURE)
+    assert [group["size"] for group in await log.refresh()] == [len(STORES)]
+    scores = dict.fromkeys(gifts, 0.8)
+    await log.journal.write(
+        partial(review_candidates.give_reason, reason="emerging", scores=scores, terms=Terms())
+    )
+    first, second = await log.refresh()
+    # It stands first.
+    assert set(await log.members(first["id"])) == set(gifts)
+    assert set(await log.members(second["id"])) == set(stores)

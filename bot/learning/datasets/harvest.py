@@ -32,7 +32,7 @@ from bot.settings import Settings
 PSEUDO_DAYS = 28
 # In one query: turns of a stretch, turns of a page, conversations with an agent, rows to write.
 STRETCH, PAGE, CONVERSATIONS, WRITTEN = 5000, 1000, 200, 500
-UNTESTED_SHARE = 0.2  # of the corrected turns whose intents the test set has no texts of
+UNTESTED_SHARE = 0.1  # of the corrected turns whose intents the test set has no texts of
 TEST_LOT, PSEUDO_LOT = "learn-test", "learn-pseudo"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -1,0 +1,108 @@
+"""Turns of topics that came up of late, whatever the model takes them for.
+
+What is new to a company is new to its log: before it came up nobody wrote anything like it. That
+shows where the model does not, which takes half of such messages for something that it knows.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from bot.log import tables
+from bot.log.emergence import LEAST_TEXTS, emergence, nearest_texts
+from bot.log.review_pool import Labelled
+from bot.log.review_scores import FALLBACK, is_reviewable, text_key
+
+BACK = timedelta(weeks=8)  # half of it is of late
+TURNS = 6_000  # a sample of them, evenly over the time
+PER_CUSTOMER = 20  # nobody makes a topic alone
+MOST = 150  # candidates at a time
+# In nats, beside `emergence`: what speaks against a turn that the model is wholly sure of, what is
+# wanted, and what is as much as can be.
+_SURE, _LEAST, _MOST = 2.0, 1.5, 10.0
+# So many labelled ones among those nearest to a turn halve what it would teach.
+_LABELLED = 8
+
+_conversation = tables.conversation
+_turn = tables.turn
+
+Vectors = Mapping[str, NDArray[np.float32]]  # by turn, (dim,), of length one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """A turn of the sample; `confidence` of what it was taken for."""
+
+    turn_id: str
+    text: str
+    confidence: float
+
+
+def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
+    """An even sample of the turns since then, oldest first.
+
+    Of texts that read the same the oldest, of a customer so many.
+    """
+    within = _turn.c.created_at >= since
+    count = connection.execute(select(func.count()).select_from(_turn).where(within)).scalar_one()
+    number = func.row_number().over(order_by=(_turn.c.created_at, _turn.c.id)).label("number")
+    numbered = select(_turn.c.id, number).where(within).subquery()
+    every = max(1, -(-count // TURNS))
+    rows = connection.execute(
+        select(
+            _turn.c.id,
+            _turn.c.text,
+            _turn.c.intent,
+            _turn.c.confidence,
+            func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
+        )
+        .join(numbered, numbered.c.id == _turn.c.id)
+        .join(_conversation, _conversation.c.id == _turn.c.conversation_id)
+        .where(numbered.c.number % every == 0)
+        .order_by(numbered.c.number)
+    )
+    found = []
+    seen: set[str] = set()
+    shares: Counter[str] = Counter()
+    for row in rows:
+        key = text_key(row.text)
+        if key in seen or shares[row.customer] >= PER_CUSTOMER or not is_reviewable(row.text):
+            continue
+        seen.add(key)
+        shares[row.customer] += 1
+        # Of a fallback it is the confidence in that nothing is meant.
+        confidence = 0.0 if row.intent == FALLBACK else row.confidence or 0.0
+        found.append(Sampled(turn_id=row.id, text=row.text, confidence=confidence))
+    return found
+
+
+def emerging(
+    sample: Sequence[Sampled], vectors: Vectors, labelled: Sequence[Labelled]
+) -> dict[str, float]:
+    """The turns that nobody has labelled of topics that came up of late, with how surely, up to 1.
+
+    Less where the model is sure, where people saw it right about those that are most alike, and
+    where many of them are labelled already.
+    """
+    sample = [one for one in sample if one.turn_id in vectors]
+    if len(sample) < LEAST_TEXTS:
+        return {}
+    nearest = nearest_texts(np.stack([vectors[one.turn_id] for one in sample]))
+    seen = {one.turn_id: one.intent == one.predicted for one in labelled if one.intent is not None}
+    looked = np.array([one.turn_id in seen for one in sample])  # (sample,)
+    right = np.array([seen.get(one.turn_id, False) for one in sample])
+    confidence = np.array([one.confidence for one in sample])
+    known = looked[nearest].sum(axis=1)  # (sample,)
+    # Laplace's rule of succession, from nothing that speaks against a turn.
+    doubt = 1.0 - right[nearest].sum(axis=1) / (known + 1.0)
+    scores = (emergence(nearest) - _SURE * confidence) * doubt / (1.0 + known / _LABELLED)
+    scores[looked] = 0.0
+    best = [int(index) for index in np.argsort(-scores)[:MOST] if scores[index] >= _LEAST]
+    return {
+        sample[index].turn_id: round(min(1.0, float(scores[index]) / _MOST), 4) for index in best
+    }
