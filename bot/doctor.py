@@ -191,7 +191,8 @@ def learning(settings: Settings) -> Finding:
     try:
         period = read_period(settings.learn_every)
         with opened_log() as connection:
-            runs = learning_runs.latest(connection, limit=20)
+            runs = learning_runs.latest(connection, limit=1)
+            made = learning_runs.latest_made(connection, limit=20)
             first_turn = harvested.first_turn(connection)
     except LogMissing:
         return Finding(check="learning", ok=True, seen="no log to learn from yet")
@@ -206,7 +207,7 @@ def learning(settings: Settings) -> Finding:
     if period is None:
         seen += ", KEFU_LEARN_EVERY is off: it runs when `kefu learn --once` is asked for"
     else:
-        due = next_run(runs, period, utc_now(), first_turn=first_turn)
+        due = next_run(made, period, utc_now(), first_turn=first_turn)
         seen += f", next one {due:%Y-%m-%d %H:%M} UTC"
     failed = bool(runs) and runs[0]["state"] == "failed"
     return Finding(

@@ -317,6 +317,13 @@ class Settings(ActionSettings, NluSettings):
         ge=0,
         description="Last messages that a new version is tried on beside the one that answers.",
     )
+    learn_questions: int = Field(
+        24,
+        ge=0,
+        le=200,
+        description="Messages that people are asked about, in the review queue, where a proof is "
+        "open: those that both versions take differently, drawn by lot; 0: none.",
+    )
     learn_canary_share: float = Field(
         0.1, gt=0, le=0.5, description="Share of the conversations that a canary answers."
     )

@@ -1,7 +1,7 @@
 """`kefu bench gate`: the gate of the learning loop, tried on pairs whose difference is known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -21,6 +21,15 @@ DRAWS = 400
 PROMOTED_AT_MOST = 0.05
 REFUSED_AT_LEAST = 0.9
 LOSS_POINTS = 2.0
+
+
+# A few test texts, and people are asked about real messages: how difficult, and what is planted.
+_ASKED = {
+    "alike_asked_4_percent_apart": (made.CLOSE, made.unchanged),
+    "alike_asked_9_percent_apart": (made.APART, made.unchanged),
+    "asked_worse_4_percent_apart": (made.CLOSE, made.with_loss),
+    "asked_better_4_percent_apart": (made.CLOSE, made.with_gain),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +76,30 @@ def tally_protected(pair: Pair, *, trials: int, seed: int, draws: int) -> Tally:
     return _tally(decisions, larger)
 
 
+def tally_asked(texts: Pair, messages: Pair, *, trials: int, seed: int, terms: ProofTerms) -> Tally:
+    """Judge pairs on a test set, and once more where people can be asked about real messages."""
+    decisions, larger = [], 0
+    for trial in range(trials):
+        draw = np.random.default_rng([seed, trial])
+        known = texts(draw)
+        found = made.evidence(known)
+        verdict = judge(found, terms, seed=trial)
+        if verdict.may_be_asked:
+            said = made.asked(messages(draw), draw)
+            verdict = judge(replace(found, asked=said), terms, seed=trial)
+        decisions.append(verdict.decision)
+        larger += bool(known.challenger_right.sum() > known.champion_right.sum())
+    return _tally(decisions, larger)
+
+
 def missed(figures: dict[str, Tally]) -> list[str]:
     """The bounds that were not kept, as sentences."""
     found = []
     for name, one in figures.items():
-        if name.startswith("alike") and one.promoted > PROMOTED_AT_MOST * one.trials:
+        if (
+            name.startswith(("alike", "asked_worse"))
+            and one.promoted > PROMOTED_AT_MOST * one.trials
+        ):
             found.append(f"{name}: {one.promoted} of {one.trials} promoted")
         if name.startswith("loss") and one.refused < REFUSED_AT_LEAST * one.trials:
             found.append(f"{name}: only {one.refused} of {one.trials} refused")
@@ -111,6 +139,12 @@ def run(
     for seed, (name, pair) in enumerate(kinds.items()):
         say(name)
         found[name] = tally(pair, trials=trials, seed=seed, terms=ProofTerms(draws=draws))
+    for seed, (name, (difficulty, change)) in enumerate(_ASKED.items(), start=50):
+        say(name)
+        sizes = (made.FEW_TEXTS, made.MESSAGES)
+        pairs = [change(made.alike(difficulty, n=n), points=LOSS_POINTS) for n in sizes]
+        terms = ProofTerms(draws=draws)
+        found[name] = tally_asked(pairs[0], pairs[1], trials=trials, seed=seed, terms=terms)
     for seed, (name, pair) in enumerate(protected.items(), start=100):
         say(name)
         found[name] = tally_protected(pair, trials=trials, seed=seed, draws=draws)

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.learning.proof.evidence import Evidence, Floats, Ints, Paired, Side
+from bot.learning.proof.evidence import Asked, Evidence, Floats, Ints, Paired, Side
 from nlu.labels import Labels
 
 Draw = np.random.Generator
 Pair = Callable[[Draw], Paired]
 
 TEXTS = 3_000
+# Where a proof asks: a small test set, the messages that are replayed, the questions.
+FEW_TEXTS, MESSAGES, QUESTIONS = 600, 1_600, 24
 INTENTS = 77
 NEW_INTENT = "new_intent"
 # A wrong guess is one of so many intents that are like the right one.
@@ -112,6 +114,27 @@ def real_alike(of: Predictions, *, disagreement: float = 0.04, n: int | None = N
         )
 
     return pair
+
+
+def unchanged(pair: Pair, *, points: float) -> Pair:
+    """The same: nothing is planted."""
+    return pair
+
+
+def asked(messages: Paired, draw: Draw) -> Asked:
+    """What people say of some of the messages that both take differently."""
+    differ = np.flatnonzero(messages.champion != messages.challenger)
+    chosen = draw.choice(differ, min(QUESTIONS, len(differ)), replace=False)
+    texts = replace(
+        messages,
+        truth=messages.truth[chosen],
+        champion=messages.champion[chosen],
+        challenger=messages.challenger[chosen],
+        champion_confidence=messages.champion_confidence[chosen],
+        challenger_confidence=messages.challenger_confidence[chosen],
+        frozen=messages.frozen[chosen],
+    )
+    return Asked(texts=texts, differ=len(differ), replayed=messages.n)
 
 
 def with_loss(pair: Pair, *, points: float) -> Pair:

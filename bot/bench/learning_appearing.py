@@ -58,14 +58,16 @@ async def appearing(cut_: Appearing, folder: Path, *, seed: int) -> dict[str, An
     found: dict[str, Any] = {"start": company.score(old)["accuracy"], "weeks": []}
     for number, said in enumerate(cut_.weeks, 1):
         await company.hear(said)
-        groups = await company.name_unknowns(BUDGET)
-        reasons = await company.review(BUDGET - groups["labels"])
-        run = company.kefu("learn", "--once", "--json")
+        company.granted += BUDGET
+        groups = await company.name_unknowns(company.left)
+        reasons = await company.review(company.left)
+        run = await company.learn()
         of_new = company.score(new)
         named = {name: one for name, one in groups["named"].items() if name in cut_.new}
         week = {
             "week": number,
             "promoted": bool(run["promoted"]),
+            "asked": run["options"]["why"] == "answers",
             "accuracy_of_old": company.score(old)["accuracy"],
             "recall_of_new": of_new["accuracy"],
             "least_recall_of_new": min(of_new["recall"].values()),

@@ -41,6 +41,10 @@ Said = tuple[str, str]  # (text, what it really means)
 
 # What was labelled is compared with what waits, as often as a reviewer's page would have it.
 COMPARE_EVERY = 25
+# What a week's labels leave for the messages that a proof asks about; else it is for the next week.
+KEPT_FOR_PROOF = 24
+# The last two weeks' messages, replayed by each proof: where the versions differ is asked about.
+REPLAYED = 1600
 # Of a group, what must be of one kind before the reviewer gives it a name.
 MOSTLY = 0.5
 
@@ -92,6 +96,7 @@ class Company:
         self.chance = random.Random(plan.seed)
         self.truth: dict[str, str] = {}  # turn -> what it really means
         self.reviewed: set[str] = set()
+        self.granted = 0  # labels that the reviewer may give in all, up to this week
         self.folder = plan.folder
         self._model: Any = None
         self._vectors: dict[tuple[str, str], Any] = {}
@@ -105,8 +110,8 @@ class Company:
             "KEFU_DATABASE_URL": self.database_url,
             "KEFU_TOKEN_SECRET": "of no use outside of the benchmark",
             "KEFU_LEARN_RELEASE": "everyone",
-            # A person looks at a version that changes many predictions; here nobody does.
-            "KEFU_LEARN_SHADOW_TURNS": "0",
+            "KEFU_LEARN_SHADOW_TURNS": str(REPLAYED),
+            "KEFU_LEARN_QUESTIONS": str(KEPT_FOR_PROOF),
             **(plan.settings or {}),
         }
 
@@ -121,6 +126,11 @@ class Company:
         from nlu.bundle import BundleStore
 
         return BundleStore(self.folder / "models")
+
+    @property
+    def left(self) -> int:
+        """Labels that the reviewer may still give, what is kept for the proof left out."""
+        return max(0, self.granted - len(self.reviewed) - KEPT_FOR_PROOF)
 
     @property
     def labels(self) -> int:
@@ -139,9 +149,10 @@ class Company:
         with engine.begin() as connection:
             add(connection, id_="reviewer", name="Reviewer", role="reviewer", now=utc_now())
         engine.dispose()
-        return self.kefu("train", "--json")
+        report: dict[str, Any] = self.kefu("train", "--json")
+        return report
 
-    def kefu(self, *words: str) -> dict[str, Any]:
+    def kefu(self, *words: str) -> Any:
         """Run a command of kefu's; what it printed as JSON. Raises StepFailed."""
         done = subprocess.run(
             [sys.executable, "-m", "bot.cli", *words],
@@ -154,8 +165,7 @@ class Company:
         if done.returncode != 0 or not lines:
             said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
             raise StepFailed(" ".join(words), said)
-        found: dict[str, Any] = json.loads(lines[-1])
-        return found
+        return json.loads(lines[-1])
 
     @property
     def model(self) -> Any:
@@ -190,6 +200,21 @@ class Company:
             as_parse(text, meaning, threshold=threshold) | about
             for text, meaning in zip(texts, found, strict=True)
         ]
+
+    async def learn(self) -> dict[str, Any]:
+        """A run of the loop; where its proof asks, the reviewer answers, and it is proven again.
+
+        What the last run came to.
+        """
+        run: dict[str, Any] = self.kefu("learn", "--once", "--json")
+        questions = (run["verdict"] or {}).get("questions")
+        if questions is not None:
+            left = self.granted - len(self.reviewed)
+            async with self.journal() as journal:
+                for turn_id in questions["turns"][:left]:
+                    await journal.write(partial(self._label, turn_id=turn_id, reason="proof"))
+            run = self.kefu("learn", "--answers", "--json") or run
+        return run
 
     async def hear(self, said: Sequence[Said]) -> list[str]:
         """Customers, each in a conversation of their own, write these messages; the turns' ids."""

@@ -68,17 +68,19 @@ async def weeks_of(stream: Stream, folder: Path, *, by_lot: bool, seed: int) -> 
 async def one_week(company: Company, said: Sequence[Said], *, by_lot: bool) -> dict[str, Any]:
     """Customers write, the reviewer labels, the loop runs once."""
     await company.hear(said)
+    company.granted += BUDGET
     reasons: dict[str, int] = {}
     if by_lot:
-        await company.review_by_lot(BUDGET)
+        await company.review_by_lot(company.left)
     else:
-        reasons = await company.review(BUDGET)
-    run = company.kefu("learn", "--once", "--json")
+        reasons = await company.review(company.left)
+    run = await company.learn()
     return {
         "version": run["version"],
         "promoted": bool(run["promoted"]),
         "decision": (run["verdict"] or {}).get("decision"),
         "seconds": round(_moment(run["finished_at"]) - _moment(run["started_at"]), 1),
+        "asked": run["options"]["why"] == "answers",
         "reasons": reasons,
     }
 

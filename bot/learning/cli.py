@@ -26,20 +26,29 @@ _RELEASED = {
     "--every", help="Keep running the loop so often (12h, 7d, 2w); off: only the watches."
 )
 @click.option("--once", is_flag=True, help="Run it once, now, and end: for cron.")
+@click.option(
+    "--answers",
+    is_flag=True,
+    help="Prove the newest version again if people have labelled what it was asked about; for "
+    "cron.",
+)
 @click.option("--drift", is_flag=True, help="Look for drift, print the figures, end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def learn(*, every: str | None, once: bool, drift: bool, as_json: bool) -> None:
+def learn(*, every: str | None, once: bool, answers: bool, drift: bool, as_json: bool) -> None:
     """Harvest, guard, train, prove and release a better model.
 
     Without an option it stays and runs the loop as often as KEFU_LEARN_EVERY says, which is what
     `kefu up` does by itself.
     """
-    if sum((every is not None, once, drift)) > 1:
-        raise click.UsageError("say one of --every, --once and --drift")
+    if sum((every is not None, once, answers, drift)) > 1:
+        raise click.UsageError("say one of --every, --once, --answers and --drift")
     settings = Settings()
-    if once:
-        run = asyncio.run(_once(settings))
-        _print_run(run, as_json=as_json)
+    if once or answers:
+        run = asyncio.run(_run(settings, only_answered=answers))
+        if run is None:
+            click.echo("null" if as_json else "no version waits for answers that are there")
+        else:
+            _print_run(run, as_json=as_json)
         return
     if drift:
         _print_drift(asyncio.run(_look(settings)), as_json=as_json)
@@ -52,7 +61,9 @@ def learn(*, every: str | None, once: bool, drift: bool, as_json: bool) -> None:
     keep(settings, period)
 
 
-async def _once(settings: Settings) -> Row:
+async def _run(settings: Settings, *, only_answered: bool) -> Row | None:
+    """A run, to its end; None where only a proof is wanted and none can be decided."""
+    from bot.learning.asking import answered_run
     from bot.learning.opened import opened_loop
     from bot.log import database
     from bot.log_lines import log_lines
@@ -62,7 +73,13 @@ async def _once(settings: Settings) -> Row:
     await asyncio.to_thread(database.upgrade, settings.database_url)
     async with opened_loop(settings) as opened:
         await opened.loop.tidy()
-        run_id = await opened.loop.begin_or_take_up(actor="kefu learn", why="hand")
+        if only_answered:
+            again = await opened.journal.read(answered_run)
+            if again is None:
+                return None
+            run_id = await opened.loop.begin(actor="kefu learn", why="answers", again=again)
+        else:
+            run_id = await opened.loop.begin_or_take_up(actor="kefu learn", why="hand")
         return await opened.loop.drive(run_id)
 
 

@@ -25,6 +25,7 @@ from bot.learning.loop_parts import (
     step_command,
 )
 from bot.learning.process import RunProcess, clear_leftovers, last_lines, launch, started
+from bot.learning.proof.questions import KEY
 from bot.learning.run_folder import RunFolder, clear_ended, processes_of
 from bot.log import learning_runs, training_runs
 from bot.log.training_runs import Row
@@ -59,8 +60,11 @@ class Loop:
         self._driven: set[str] = set()
         self._owner = f"{me.pid} {started(me)} {parts.world.new_id()}"
 
-    async def begin(self, *, actor: str, why: Why) -> str:
-        """Begin a run; returns its id. Raises RunGoesOn, NoChampion or StorageError."""
+    async def begin(self, *, actor: str, why: Why, again: Row | None = None) -> str:
+        """Begin a run; returns its id. Raises RunGoesOn, NoChampion or StorageError.
+
+        `again`: a run whose version is to be proven anew, with what people were asked.
+        """
         settings = self._parts.settings
         champion = await asyncio.to_thread(self._parts.champion)
         if champion is None:
@@ -68,7 +72,7 @@ class Loop:
         now = self._parts.world.now()
         row = {
             "id": self._parts.world.new_id(),
-            "step": STEPS[0],
+            "step": STEPS[0] if again is None else "prove",
             "actor": actor,
             "options": {
                 "why": why,
@@ -79,7 +83,10 @@ class Loop:
                 "release": settings.learn_release,
                 "from": settings.learn_from,
                 "champion": champion,
+                **({} if again is None else {"again": again["id"], KEY: again["verdict"][KEY]}),
             },
+            "dataset": None if again is None else again["dataset"],
+            "version": None if again is None else again["version"],
             "host": self._host,
             "owner": self._owner,
             "created_at": now,
@@ -216,6 +223,17 @@ class Loop:
 
     async def _drive(self, run: Row, folder: RunFolder) -> dict[str, Any]:
         """Step by step; returns what the row is to say at the end. Raises StepFailed and so on."""
+        if run["options"].get("again") is None:
+            nothing = await self._train(run, folder)
+            if nothing is not None:
+                return nothing
+        version = str((await self._row(run["id"]))["version"])
+        verdict = await self._prove(run, folder, version)
+        await self._note(run, verdict=verdict)
+        return await self._released(run, version, verdict)
+
+    async def _train(self, run: Row, folder: RunFolder) -> dict[str, Any] | None:
+        """From the log to a version; what the row is to say where there is none to be made."""
         forced = run["options"]["why"] == "drift"
         harvested = await self._step("harvest", run, folder)
         if not harvested["rows"]:
@@ -228,21 +246,20 @@ class Loop:
             return _nothing(f"nothing new since the last run{waiting}")
         sealed = await self._step("seal", run, folder)
         await self._note(run, dataset=sealed["dataset"])
-        trained = await self._step("train", run, folder)
-        found = await self._found(run, folder)
-        await self._note(run, **found)
+        await self._step("train", run, folder)
+        await self._note(run, **await self._found(run, folder))
+        return None
+
+    async def _prove(self, run: Row, folder: RunFolder, version: str) -> dict[str, Any]:
+        """The verdict on a version, against the one that serves."""
         for _ in range(PROOFS):
             proof = await self._step("prove", run, folder)
             current = await asyncio.to_thread(self._parts.champion)
-            if current in (proof["champion"], trained["model_version"]):
-                break
+            if current in (proof["champion"], version):
+                return {key: value for key, value in proof.items() if key != "champion"}
             # It is to be better than what serves now, which is another than it was tried against.
             await asyncio.to_thread(folder.forget, "prove")
-        else:
-            raise StepFailed("prove", "the version that serves changes all the time")
-        verdict = {key: value for key, value in proof.items() if key != "champion"}
-        await self._note(run, verdict=verdict)
-        return await self._released(run, str(trained["model_version"]), verdict)
+        raise StepFailed("prove", "the version that serves changes all the time")
 
     async def _released(self, run: Row, version: str, verdict: dict[str, Any]) -> dict[str, Any]:
         """Release by the verdict and the setting; the same version again changes nothing."""

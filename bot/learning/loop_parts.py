@@ -17,7 +17,8 @@ from bot.world import World
 STEPS = ("harvest", "guard", "seal", "train", "prove", "release")
 ACTOR = "learning loop"
 
-Why = Literal["period", "hand", "drift"]
+# `answers`: people have said what a proof was open for.
+Why = Literal["period", "hand", "drift", "answers"]
 Command = Callable[[str, str], Sequence[str]]  # (step, run id)
 
 

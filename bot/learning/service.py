@@ -15,12 +15,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.errors import KefuError, StorageError
+from bot.learning.asking import answered_run
 from bot.learning.errors import NoChampion, RunGoesOn, StepFailed
 from bot.learning.loop import Loop
 from bot.learning.loop_parts import ACTOR, Why
 from bot.learning.schedule import may_run_early, next_run
 from bot.log import harvested, learning_runs
 from bot.log.journal import Journal
+from bot.log.training_runs import Row
 from bot.settings import Settings
 from bot.world import World
 
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 SOON_S = 5.0
 TEND_S = 5.0  # between looks for a run that a killed process left
 LOOK_S = 60.0  # at a canary
+ANSWERS_S = 300.0  # between looks whether people have said what a proof is open for
 DRIFT_S = 3600.0
 PLAN_S = 600.0  # between looks whether somebody else has run the loop
 JITTER_S = 30
@@ -71,6 +74,7 @@ class LearningService:
         await self._parts.loop.tidy()
         self._every(TEND_S, self._tend, "tend")
         self._every(LOOK_S, self._look, "look")
+        self._every(ANSWERS_S, self._prove_again, "answers")
         self._every(DRIFT_S, self._watch, "drift", start=await self._next_drift())
         if self._period is not None:
             self._every(PLAN_S, self._plan, "plan", start=self._parts.world.now())
@@ -133,7 +137,7 @@ class LearningService:
             )
 
     async def _due_at(self, period: timedelta) -> datetime:
-        runs = await self._parts.journal.browse(partial(learning_runs.latest, limit=RUNS))
+        runs = await self._parts.journal.browse(partial(learning_runs.latest_made, limit=RUNS))
         first_turn = await self._parts.journal.browse(harvested.first_turn)
         return next_run(runs, period, self._parts.world.now(), first_turn=first_turn)
 
@@ -145,12 +149,18 @@ class LearningService:
         if await self._due_at(self._period) > soon or await self._begin("period"):
             await self._plan()
 
-    async def _begin(self, why: Why) -> bool:
+    async def _prove_again(self) -> None:
+        """People have said what the last proof was open for."""
+        run = await self._parts.journal.browse(answered_run)
+        if run is not None:
+            await self._begin("answers", again=run)
+
+    async def _begin(self, why: Why, *, again: Row | None = None) -> bool:
         """Begin a run; False where there cannot be one now: the plan is looked at again later."""
         if self._is_driving():
             return False
         try:
-            run_id = await self._parts.loop.begin(actor=ACTOR, why=why)
+            run_id = await self._parts.loop.begin(actor=ACTOR, why=why, again=again)
         except (RunGoesOn, NoChampion) as error:
             logger.info("no learning run", extra={"reason": str(error)})
             return False

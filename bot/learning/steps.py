@@ -8,10 +8,10 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import KefuError
 from bot.learning.datasets.manifest import Manifest
@@ -21,11 +21,17 @@ from bot.learning.errors import NoChampion, StepFailed
 from bot.learning.loop_parts import bundle_of
 from bot.learning.opened import opened_journal
 from bot.learning.run_folder import RunFolder
-from bot.log import dataset_versions, held_back, learning_runs, training_runs
+from bot.log import dataset_versions, held_back, learning_runs, proof_questions, training_runs
 from bot.log.journal import Journal
+from bot.log.review_candidates import Terms
 from bot.log.training_runs import Row
 from bot.settings import Settings
 from bot.world import World
+from nlu.examples import Example
+
+if TYPE_CHECKING:
+    from bot.learning.proof.proof import Proof
+    from bot.learning.proof.questions import Questions
 
 Report = dict[str, Any]
 
@@ -115,6 +121,7 @@ async def prove(place: Workplace) -> Report:
     from bot.learning.proof.errors import NothingToProve
     from bot.learning.proof.proof import ProofOrder
     from bot.learning.proof.proof import prove as try_out
+    from bot.learning.proof.questions import KEY, Questions
     from bot.learning.proof.sets import frozen_examples, new_examples, out_of_scope_texts
     from bot.learning.proof.terms import ProofTerms
     from bot.log.shadow_turns import listed_texts
@@ -134,6 +141,11 @@ async def prove(place: Workplace) -> Report:
             "kept from training",
             "write nlu.yml there, or set KEFU_LEARN_TEST_SHARE",
         )
+    # A run that proves again: people were asked.
+    questions = Questions.of(place.run["options"].get(KEY))
+    answered: list[Example] = []
+    if questions is not None and questions.champion == champion:
+        answered = await _answered(place, questions)
     shadow = await place.journal.browse(partial(listed_texts, limit=settings.learn_shadow_turns))
     order = ProofOrder(
         champion=bundles.folder(champion),
@@ -141,16 +153,52 @@ async def prove(place: Workplace) -> Report:
         frozen=frozen,
         new=new,
         out_of_scope=out_of_scope_texts([*frozen, *new]),
+        asked=answered,
+        asked_of=(0, 0) if questions is None else (questions.differ, questions.replayed),
         shadow=shadow,
         terms=ProofTerms.of(settings),
         threads=threads(),
         fallback_threshold=settings.fallback_threshold,
     )
     proof = await asyncio.to_thread(try_out, order, say=_say)
+    asks = await _ask(place, proof) if questions is None else None
+    if asks is not None:
+        reasons = [*proof.verdict.reasons, asks.as_reason()]
+        proof = replace(proof, verdict=replace(proof.verdict, reasons=reasons))
     await asyncio.to_thread(proof.write, place.folder.proof)
     if proof.verdict.decision == "promote":
         await _prepare_answers(place)
-    return {"champion": champion, **proof.verdict.as_json()}
+    kept = {} if asks is None else {KEY: asks.as_json()}
+    return {"champion": champion, **proof.verdict.as_json(), **kept}
+
+
+async def _answered(place: Workplace, questions: "Questions") -> list[Example]:
+    """What people said of the turns that they were asked about."""
+    found = await place.journal.browse(partial(proof_questions.answers, turn_ids=questions.turns))
+    _say(f"{len(found)} of {len(questions.turns)} messages that both take differently are labelled")
+    return [Example(text=text, intent=intent) for text, intent in found.values()]
+
+
+async def _ask(place: Workplace, proof: "Proof") -> "Questions | None":
+    """Put what would settle an open proof into the review queue, and take out what was in it."""
+    from bot.learning.proof.questions import LEAST, Questions, by_lot
+
+    settings, turns = place.settings, list[str]()
+    may = list[str]()
+    if proof.verdict.may_be_asked and settings.learn_questions:
+        may = await place.journal.browse(
+            partial(proof_questions.unspoken, turn_ids=by_lot(proof.shadow, place.run["id"]))
+        )
+        turns = may[: settings.learn_questions]
+    terms = Terms(per_customer=settings.review_per_customer, double_share=0.0)
+    turns = await place.journal.write(
+        partial(proof_questions.ask, turn_ids=turns if len(turns) >= LEAST else [], terms=terms)
+    )
+    if len(turns) < LEAST:
+        return None
+    return Questions(
+        champion=proof.champion, turns=turns, differ=len(may), replayed=proof.shadow.turns
+    )
 
 
 async def _prepare_answers(place: Workplace) -> None:

@@ -33,6 +33,17 @@ def latest(connection: Connection, *, limit: int = 1) -> list[Row]:
     return [dict(row) for row in rows.mappings()]
 
 
+def latest_made(connection: Connection, *, limit: int) -> list[Row]:
+    """The newest runs that were to make a version, newest first: not those that prove again."""
+    rows = connection.execute(
+        select(_run)
+        .where(_run.c.kind == KIND, _run.c.options["again"].as_string().is_(None))
+        .order_by(_run.c.created_at.desc())
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
 def versions_made(connection: Connection) -> set[str]:
     """The versions that runs of the loop have made."""
     rows = connection.execute(

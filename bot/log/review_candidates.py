@@ -125,7 +125,10 @@ def keep(connection: Connection, rows: Sequence[Row], terms: Terms) -> int:
 def give_reason(
     connection: Connection, *, reason: str, scores: Mapping[str, float], terms: Terms
 ) -> int:
-    """Have a reason speak for these turns, and for no others that wait; how many are new."""
+    """Have a reason speak for these turns, and for no others that wait; how many are new.
+
+    What stands first in `scores` stays where a customer has too many of them.
+    """
     before = connection.execute(
         select(_candidate).where(
             _candidate.c.state == "first", _candidate.c.reasons[reason].as_float().is_not(None)
@@ -143,8 +146,12 @@ def give_reason(
             .values(reasons=reasons, reason=first, score=score)
         )
     found = connection.execute(described_turns().where(_turn.c.id.in_(scores))).mappings()
-    turns = sorted((dict(turn) for turn in found), key=lambda turn: -scores[turn["id"]])
-    rows = [proposed(turn, {reason: scores[turn["id"]]}, terms) for turn in turns]
+    turns = {turn["id"]: dict(turn) for turn in found}
+    rows = [
+        proposed(turns[turn_id], {reason: score}, terms)
+        for turn_id, score in scores.items()
+        if turn_id in turns
+    ]
     return keep(connection, [row for row in rows if row is not None], terms)
 
 

@@ -11,12 +11,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.log import tables
 from bot.log.review_candidates import Terms
-from bot.log.review_scores import RANDOM
+from bot.log.review_scores import PROOF, RANDOM
 
 # How long a skipped turn is not shown again to who skipped it.
 SKIP_DAYS = 7
 # How often each reason is asked for a turn; what it does not have, another gives.
 WEIGHTS = {
+    # They are few, and a version that may be better waits for them.
+    PROOF: 30,
     "low_rating": 2,
     # There are none while nothing is new; and of those that there are most teach something.
     "emerging": 8,

@@ -8,9 +8,11 @@ from typing import Any
 
 FALLBACK = "nlu_fallback"
 EMERGING = "emerging"
+PROOF = "proof"
 
 # In the order in which one of them gives a turn its place: what is rarer says more.
 REASONS = (
+    PROOF,
     "low_rating",
     EMERGING,
     "disagreement",

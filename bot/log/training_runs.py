@@ -50,6 +50,9 @@ def last_success(connection: Connection, *, with_corrections: bool) -> Row | Non
         .order_by(_run.c.created_at.desc())
     )
     for row in rows.mappings():
+        # One that proves again made nothing.
+        if row["options"].get("again") is not None:
+            continue
         if not with_corrections or row["options"].get("corrections"):
             return dict(row)
     return None

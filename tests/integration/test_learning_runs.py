@@ -24,6 +24,7 @@ from sqlalchemy import insert, select
 
 from bot.errors import RequestError, StorageError
 from bot.learning import loop as loop_module
+from bot.learning.asking import answered_run
 from bot.learning.corrections import ReviewedTurns
 from bot.learning.errors import NoChampion, RunGoesOn
 from bot.learning.exposed import inherit, note
@@ -254,6 +255,55 @@ async def test_what_is_not_proven_changes_nothing(open_house: Open, decision: st
     run = await house.run()
     assert (house.released.calls, run["promoted"], run["version"]) == ([], False, "v2")
     assert run["verdict"] == {"decision": decision, "reasons": [GAIN], "release": "none"}
+
+
+QUESTIONS = {"champion": "v1", "turns": ["t1", "t2"], "differ": 20, "replayed": 100}
+
+
+async def test_a_version_that_people_were_asked_about_is_proven_again(open_house: Open) -> None:
+    house = await open_house(learn_release="everyone")
+    house.reports["prove"] |= {"decision": "hold", "questions": QUESTIONS}
+    first = await house.run()
+    assert (first["promoted"], first["verdict"]["questions"]) == (False, QUESTIONS)
+    # Both are gone from the log, so nobody is waited for.
+    again = await house.journal.read(answered_run)
+    assert again is not None
+    assert again["id"] == first["id"]
+    house.done.unlink()
+    house.reports["prove"] = {"champion": "v1", "decision": "promote", "reasons": [GAIN]}
+    run_id = await house.loop.begin(actor="Ada", why="answers", again=again)
+    assert (await house.row(run_id))["options"]["questions"] == QUESTIONS
+    run = await house.loop.drive(run_id)
+    assert house.steps() == ["prove"]
+    assert (run["state"], run["promoted"], run["version"]) == ("succeeded", True, "v2")
+    assert (run["dataset"], run["options"]["again"]) == ("d1", first["id"])
+    assert house.released.current == "v2"
+    assert await house.journal.read(answered_run) is None
+    # It made nothing: the next one is due a period after the one that did.
+    made = await house.journal.read(partial(learning_runs.latest_made, limit=5))
+    assert [row["id"] for row in made] == [first["id"]]
+    last = await house.journal.read(partial(training_runs.last_success, with_corrections=True))
+    assert last is not None
+    assert last["id"] == first["id"]
+
+
+async def test_a_second_proof_that_fails_leaves_the_version_known(open_house: Open) -> None:
+    house = await open_house(learn_release="everyone")
+    house.reports["prove"] |= {"decision": "hold", "questions": QUESTIONS}
+    again = await house.run()
+    house.code["prove"] = FAILS
+    run_id = await house.loop.begin(actor="Ada", why="answers", again=again)
+    run = await house.loop.drive(run_id)
+    assert (run["state"], run["version"], house.released.calls) == ("failed", "v2", [])
+
+
+async def test_a_newer_run_or_a_decided_one_waits_for_no_answers(open_house: Open) -> None:
+    house = await open_house()
+    house.reports["prove"] |= {"decision": "hold", "questions": QUESTIONS}
+    await house.run()
+    del house.reports["prove"]["questions"]
+    await house.run()
+    assert await house.journal.read(answered_run) is None
 
 
 async def test_a_release_that_is_refused_is_told(open_house: Open) -> None:

@@ -162,7 +162,7 @@ class LearningPages:
         if period is None:
             return None
         return next_run(
-            learning_runs.latest(connection, limit=LOOKED_BACK),
+            learning_runs.latest_made(connection, limit=LOOKED_BACK),
             period,
             self._parts.world.now(),
             first_turn=harvested.first_turn(connection),

@@ -88,6 +88,25 @@ class PairedScope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Real messages that both take differently, drawn by lot and labelled by people."""
+
+    texts: Paired
+    differ: int  # messages that both take differently
+    replayed: int  # of so many
+
+    @property
+    def stands_for(self) -> int:
+        """So many real messages they are worth: what both take alike decides nothing."""
+        return round(self.replayed * self.texts.n / self.differ)
+
+    def of_known(self, known: Collection[str]) -> tuple[int, int, int]:
+        """(messages they stand for, gained, lost), of intents that are known."""
+        within = self.texts.of_labels(known)
+        return (self.stands_for - int((~within).sum()), *self.texts.changes(within))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that a verdict is made from; None where it was not measured."""
 
@@ -97,5 +116,6 @@ class Evidence:
     emotions: Paired | None = None
     spans: PairedSpans | None = None
     scope: PairedScope | None = None
+    asked: Asked | None = None
     shadow_turns: int = 0
     shadow_changed: int = 0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from bot.learning.proof import bootstrap
 from bot.learning.proof.bootstrap import Resampling
-from bot.learning.proof.evidence import Bools, Evidence
+from bot.learning.proof.evidence import Asked, Bools, Evidence
 from bot.learning.proof.reason import Level, Reason, rounded_p, shown_p
 from bot.learning.proof.statistics import mcnemar, not_worse, wilson
 from bot.learning.proof.terms import ProofTerms
@@ -46,7 +46,7 @@ def gain(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
         f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points, more than 0)."
     )
     level: Level = "promote" if proven else "hold"
-    if level == "hold" and _knows_more(evidence, terms):
+    if level == "hold" and (_knows_more(evidence, terms) or _asked_shows_gain(evidence, terms)):
         level = "note"
     return [Reason(name="gain", level=level, sentence=sentence, figures=figures)]
 
@@ -90,6 +90,51 @@ def new_intents(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found
     return [Reason(name="new_intents", level=level, sentence=sentence, figures=figures)]
 
 
+def asked(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
+    """The third reason: what people said of real messages that both take differently.
+
+    They were drawn by lot from all of these, so whoever is right more often here is so over all of
+    the messages. It is a second look, so it has half of the alpha.
+    """
+    if evidence.asked is None:
+        return []
+    texts = evidence.asked.texts
+    gained, lost = texts.changes()
+    worse_p = mcnemar(gained, lost, better="champion", mid=True)
+    level: Level = "note"
+    if _asked_shows_gain(evidence, terms):
+        level, said = "promote", "and that is a gain"
+    elif worse_p <= terms.side_alpha:
+        level, said = "refuse", "and that is a loss"
+    else:
+        said = "which proves neither"
+    better_p = mcnemar(gained, lost, better="challenger")
+    sentence = (
+        f"Of {evidence.asked.differ} real messages that both take differently people labelled "
+        f"{texts.n}, drawn by lot: the challenger alone has {gained} right, the champion alone "
+        f"{lost}, {said} (McNemar, one-sided: p = {shown_p(better_p)}, {terms.second_alpha:g} at "
+        "most)."
+    )
+    figures = {
+        "n": texts.n,
+        "differ": evidence.asked.differ,
+        "replayed": evidence.asked.replayed,
+        "gained": gained,
+        "lost": lost,
+        "p_value": rounded_p(better_p),
+        "worse_p": rounded_p(worse_p),
+        "alpha": terms.second_alpha,
+    }
+    return [Reason(name="asked", level=level, sentence=sentence, figures=figures)]
+
+
+def _asked_shows_gain(evidence: Evidence, terms: ProofTerms) -> bool:
+    if evidence.asked is None:
+        return False
+    gained, lost = evidence.asked.texts.changes()
+    return mcnemar(gained, lost, better="challenger") <= terms.second_alpha
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Added:
     """What is known of the intents that are new, and of all others."""
@@ -100,6 +145,19 @@ class _Added:
     others: int
     gained: int
     lost: int
+
+    def with_asked(self, asked: Asked) -> "_Added":
+        """The same with what people said of messages that both take differently."""
+        is_new = asked.texts.of_labels(self.names)
+        gained, lost = asked.texts.changes(~is_new)
+        return replace(
+            self,
+            n=self.n + int(is_new.sum()),
+            right=self.right + int(asked.texts.challenger_right[is_new].sum()),
+            others=self.others + asked.stands_for - int(is_new.sum()),
+            gained=self.gained + gained,
+            lost=self.lost + lost,
+        )
 
     @property
     def p_value(self) -> float:
@@ -125,7 +183,7 @@ def _added(evidence: Evidence) -> _Added | None:
     texts = evidence.intents
     is_new = texts.of_labels(names)
     gained, lost = texts.changes(~is_new)
-    return _Added(
+    found = _Added(
         names=names,
         n=int(is_new.sum()),
         right=int(texts.challenger_right[is_new].sum()),
@@ -133,6 +191,7 @@ def _added(evidence: Evidence) -> _Added | None:
         gained=gained,
         lost=lost,
     )
+    return found if evidence.asked is None else found.with_asked(evidence.asked)
 
 
 def _knows_more(evidence: Evidence, terms: ProofTerms) -> bool:

@@ -170,9 +170,15 @@ def shadow(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
         "bound": terms.shadow_changed,
     }
     much = share > terms.shadow_changed and turns >= terms.shadow_least
+    said = "."
+    if much and evidence.asked is not None:
+        gained, lost = evidence.asked.texts.changes()
+        much = gained < lost
+        said = f": more than {terms.shadow_changed:.0%}, and people have read some of them."
+    if much:
+        said = f": more than {terms.shadow_changed:.0%}, so read them first."
     sentence = (
-        f"Of the last {turns} real messages {changed} ({share:.1%}) would be taken otherwise"
-        + (f": more than {terms.shadow_changed:.0%}, so read them first." if much else ".")
+        f"Of the last {turns} real messages {changed} ({share:.1%}) would be taken otherwise{said}"
     )
     level: Level = "hold" if much else "pass"
     return [Reason(name="shadow", level=level, sentence=sentence, figures=figures)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.learning.proof import figures
 from bot.learning.proof.errors import ProofMissing
-from bot.learning.proof.evidence import Evidence, PairedScope
+from bot.learning.proof.evidence import Asked, Evidence, PairedScope
 from bot.learning.proof.measured import BundleReader, Reader, interleaved_ms, understood
 from bot.learning.proof.pairing import (
     Read,
@@ -42,6 +42,9 @@ class ProofOrder:
     terms: ProofTerms
     new: Sequence[Example] = ()
     out_of_scope: Sequence[str] = ()
+    # Labelled messages that both take differently, drawn by lot; of how many, of how many replayed.
+    asked: Sequence[Example] = ()
+    asked_of: tuple[int, int] = (0, 0)
     # (turn id, text) of real messages; read once, some hundred at a time.
     shadow: Iterable[tuple[str, str]] = ()
     seed: int = 7
@@ -131,6 +134,7 @@ def prove(
         emotions=emotions,
         spans=paired_spans(examples, both[0].of, both[1].of),
         scope=_scope(order, examples, both, (champion, challenger)),
+        asked=_asked(order, (champion, challenger)),
         shadow_turns=shadow.turns,
         shadow_changed=shadow.changed,
     )
@@ -156,6 +160,15 @@ def _opener(order: ProofOrder) -> Open:
         return BundleReader(folder, threads=order.threads, threshold=order.fallback_threshold)
 
     return opened
+
+
+def _asked(order: ProofOrder, readers: tuple[Reader, Reader]) -> Asked | None:
+    if not order.asked:
+        return None
+    both = [Read(side=reader.side, of=understood(reader, order.asked)) for reader in readers]
+    texts = paired_intents(order.asked, [False] * len(order.asked), both[0], both[1])
+    differ, replayed = order.asked_of
+    return Asked(texts=texts, differ=differ, replayed=replayed)
 
 
 def _scope(

@@ -45,6 +45,11 @@ class ProofTerms:
     # Draws of the bootstrap: the error of a 95 % bound is then a hundredth of the interval.
     draws: int = 2_000
 
+    @property
+    def second_alpha(self) -> float:
+        """Of a second look, at what people said after the first: half, so that both keep theirs."""
+        return self.alpha / 2
+
     @classmethod
     def of(cls, settings: Settings) -> "ProofTerms":
         """The terms with what the company has set."""

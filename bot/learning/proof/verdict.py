@@ -12,11 +12,14 @@ from bot.learning.proof.terms import ProofTerms
 
 Decision = Literal["promote", "hold", "refuse"]
 Guard = Callable[[Evidence, ProofTerms, Resampling], list[Reason]]
+# What a few labels of messages that both take differently can settle.
+SETTLED_BY_LABELS = frozenset({"gain", "frozen", "shadow"})
 
 # In the order in which a person reads them.
 GUARDS: tuple[Guard, ...] = (
     gains.gain,
     gains.new_intents,
+    gains.asked,
     losses.loss,
     losses.frozen,
     losses.new_data,
@@ -43,6 +46,12 @@ class Verdict:
     figures: dict[str, Any]
 
     @property
+    def may_be_asked(self) -> bool:
+        """Whether it is held for nothing but want of evidence, which labels of messages are."""
+        holds = {one.name for one in self.reasons if one.level == "hold"}
+        return self.decision == "hold" and holds <= SETTLED_BY_LABELS
+
+    @property
     def because(self) -> list[str]:
         """The sentences that decided."""
         return [one.sentence for one in self.reasons if one.level == self.decision]
@@ -59,8 +68,8 @@ class Verdict:
 def judge(evidence: Evidence, terms: ProofTerms, *, seed: int) -> Verdict:
     """Look at the evidence from every side; the worst that is found decides.
 
-    A challenger is promoted for a proven gain or for new intents, refused for a loss, and held in
-    between.
+    A challenger is promoted for a proven gain, for new intents or by what people said of messages
+    that both take differently; it is refused for a loss, and held in between.
     """
     how = Resampling(draws=terms.draws, seed=seed)
     reasons = [one for guard in GUARDS for one in guard(evidence, terms, how)]

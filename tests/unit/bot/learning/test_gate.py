@@ -81,6 +81,34 @@ def test_bounds_that_are_missed_are_named() -> None:
     assert missed({"alike": good, "loss": good}) == []
 
 
+def test_people_are_asked_where_the_test_set_decides_nothing() -> None:
+    few, messages = made.alike(made.CLOSE, n=300), made.alike(made.CLOSE, n=1600)
+    alone = tally(made.with_gain(few, points=2), trials=20, seed=0, terms=TERMS)
+    found = gate.tally_asked(
+        made.with_gain(few, points=2),
+        made.with_gain(messages, points=2),
+        trials=20,
+        seed=0,
+        terms=TERMS,
+    )
+    assert found.promoted > alone.promoted
+    same = gate.tally_asked(few, messages, trials=20, seed=0, terms=TERMS)
+    assert same.promoted <= 2
+    assert missed({"asked_worse": Tally(trials=20, promoted=2, held=0, refused=18, larger=0)}) == [
+        "asked_worse: 2 of 20 promoted"
+    ]
+
+
+def test_only_messages_that_both_take_differently_are_asked_about() -> None:
+    draw = np.random.default_rng(5)
+    messages = made.alike(made.CLOSE, n=1600)(draw)
+    said = made.asked(messages, draw)
+    assert said.texts.n == made.QUESTIONS
+    assert (said.texts.champion != said.texts.challenger).all()
+    assert said.differ == (messages.champion != messages.challenger).sum()
+    assert said.stands_for == pytest.approx(1600 * 24 / said.differ, abs=1)
+
+
 def test_the_command_ends_with_1_where_a_bound_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     import json
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bot.errors import StorageError
 from bot.learning import service as service_module
+from bot.learning.asking import answered_run
 from bot.learning.errors import RunGoesOn, StepFailed
 from bot.learning.service import LearningService, ServiceParts, health_app, look_for_drift
 from bot.log import harvested, learning_runs
@@ -29,13 +30,15 @@ class Log:
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
         self.checks: list[dict[str, Any]] = []
+        self.answered: dict[str, Any] | None = None
         self.last_drift: datetime | None = None
         self.gone: StorageError | None = None
 
     async def browse(self, query: Callable[..., Any]) -> Any:
         asked = query.func if isinstance(query, partial) else query
         answers: dict[Any, Any] = {
-            learning_runs.latest: self.runs,
+            learning_runs.latest_made: self.runs,
+            answered_run: self.answered,
             learning_runs.drift_checks: self.checks,
             learning_runs.last_of_drift: self.last_drift,
             harvested.first_turn: None,
@@ -66,8 +69,9 @@ class Loop:
         left, self.left = self.left, None
         return left
 
-    async def begin(self, *, actor: str, why: str) -> str:
+    async def begin(self, *, actor: str, why: str, again: dict[str, Any] | None = None) -> str:
         self.begun.append(why)
+        self.again = again
         self.changed.set()
         if self.refuses:
             raise RunGoesOn("r0", "here")
@@ -115,7 +119,7 @@ Open = Callable[..., Awaitable[Kept]]
 @pytest.fixture
 async def keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Open]:
     """Starts a service whose jobs come quickly."""
-    for name in ("SOON_S", "TEND_S", "LOOK_S"):
+    for name in ("SOON_S", "TEND_S", "LOOK_S", "ANSWERS_S"):
         monkeypatch.setattr(service_module, name, 0.03)
     monkeypatch.setattr(service_module, "JITTER_S", 0)
     async with AsyncExitStack() as stack:
@@ -203,6 +207,17 @@ async def test_a_run_that_a_killed_process_left_is_gone_on_with(keep: Open) -> N
     kept = await keep(log, left="left")
     await kept.loop.until(lambda: kept.loop.driven == ["left"])
     assert kept.loop.begun == []
+
+
+async def test_once_people_have_answered_it_is_proven_again(keep: Open) -> None:
+    log = Log()
+    log.runs = [ran(1)]
+    kept = await keep(log, period=None)
+    await kept.loop.until(lambda: kept.trials.looks >= 2)
+    assert kept.loop.begun == []
+    log.answered = {"id": "r7"}
+    await kept.loop.until(lambda: kept.loop.driven == ["r1"])
+    assert (kept.loop.begun, kept.loop.again) == (["answers"], {"id": "r7"})
 
 
 async def test_while_another_runs_nothing_is_begun_twice_in_a_hurry(keep: Open) -> None:

@@ -1,0 +1,19 @@
+"""Whether people have said what the proof of the newest run is open for."""
+
+from sqlalchemy import Connection
+
+from bot.learning.proof.questions import KEY, Questions
+from bot.log import learning_runs, proof_questions
+from bot.log.training_runs import Row
+
+
+def answered_run(connection: Connection) -> Row | None:
+    """The newest run of the loop, if its proof is open and people have said enough since."""
+    run = next(iter(learning_runs.latest(connection)), None)
+    if run is None or run["state"] != "succeeded" or not run["verdict"]:
+        return None
+    questions = Questions.of(run["verdict"].get(KEY))
+    if questions is None:
+        return None
+    said = proof_questions.spoken_of(connection, turn_ids=questions.turns)
+    return run if said >= questions.wanted else None
