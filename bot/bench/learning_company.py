@@ -43,8 +43,8 @@ Said = tuple[str, str]  # (text, what it really means)
 COMPARE_EVERY = 25
 # What a week's labels leave for the messages that a proof asks about; else it is for the next week.
 KEPT_FOR_PROOF = 24
-# The last two weeks' messages, replayed by each proof: where the versions differ is asked about.
-REPLAYED = 1600
+# The last three weeks' messages, replayed by each proof: where the versions differ is asked about.
+REPLAYED = 2400
 # Of a group, what must be of one kind before the reviewer gives it a name.
 MOSTLY = 0.5
 

@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ NEW = (
     ["where is", "when comes", "has it left,", "please track", "i am waiting for"],
     ["my parcel", "the delivery", "my package", "the shipment", "the courier"],
 )
+REVIEWERS = ("Ada", "Rita")
 EPOCHS = ["--epochs", "2"]
 COMMAND_S = 600.0
 
@@ -84,18 +85,28 @@ def correct_turns(connection: Connection, *, now: datetime, version: str) -> Non
     """Turns that customers asked of the new intent, each corrected by one of two reviewers."""
     texts = texts_of(NEW)
     random.Random(7).shuffle(texts)
-    connection.execute(
-        insert(tables.agent),
-        [
-            {"id": name, "name": name, "role": "reviewer", "created_at": now}
-            for name in ("Ada", "Rita")
-        ],
-    )
+    add_reviewers(connection, now=now)
     for number, text in enumerate(texts):
         id_ = f"t{number:03}"
         at = now - timedelta(days=2, minutes=number)
         _add_turn(connection, id_, f"{text} please", at=at, version=version)
-        _label(connection, id_, agent=("Ada", "Rita")[number % 2], at=at + timedelta(hours=1))
+        _label(connection, id_, "track", agent=REVIEWERS[number % 2], at=at + timedelta(hours=1))
+
+
+def add_reviewers(connection: Connection, *, now: datetime) -> None:
+    """Who corrects."""
+    rows = [{"id": name, "name": name, "role": "reviewer", "created_at": now} for name in REVIEWERS]
+    connection.execute(insert(tables.agent), rows)
+
+
+def correct_as(
+    connection: Connection, *, said: Sequence[tuple[str, str]], number: int, now: datetime
+) -> None:
+    """Turns of just now, (text, intent), corrected to that intent by the reviewers in turn."""
+    for at, (text, intent) in enumerate(said):
+        id_ = f"said{number:03}-{at:03}"
+        _add_turn(connection, id_, text, at=now - timedelta(minutes=5), version="v1")
+        _label(connection, id_, intent, agent=REVIEWERS[at % 2], at=now - timedelta(minutes=2))
 
 
 def correct(connection: Connection, *, number: int, now: datetime) -> None:
@@ -103,16 +114,16 @@ def correct(connection: Connection, *, number: int, now: datetime) -> None:
     id_ = f"more{number:05}"
     text = f"{NEW[0][number % 5]} {NEW[1][number // 5 % 5]} of order {10_000 + number}"
     _add_turn(connection, id_, text, at=now - timedelta(minutes=5), version="v1")
-    _label(connection, id_, agent=("Ada", "Rita")[number % 2], at=now - timedelta(minutes=2))
+    _label(connection, id_, "track", agent=REVIEWERS[number % 2], at=now - timedelta(minutes=2))
 
 
-def _label(connection: Connection, turn_id: str, *, agent: str, at: datetime) -> None:
+def _label(connection: Connection, turn_id: str, intent: str, *, agent: str, at: datetime) -> None:
     connection.execute(
         insert(tables.annotation),
         {
             "id": f"a-{turn_id}",
             "turn_id": turn_id,
-            "intent": "track",
+            "intent": intent,
             "agent_id": agent,
             "kind": "label",
             "created_at": at,

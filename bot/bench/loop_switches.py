@@ -1,4 +1,8 @@
-"""Promotions and roll-backs of a running system under load: every answer, and how long it took."""
+"""Promotions and roll-backs of a running system under load: every answer, and how long it took.
+
+With whole loops the version that is promoted is each time one that the loop has just made, beside
+the running system: from a few corrected turns in its log to the proof.
+"""
 
 import asyncio
 import json
@@ -8,22 +12,27 @@ import subprocess
 import time
 import uuid
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from bot.bench.learning_shop import command
+from bot.bench.learning_shop import ShopBroken, add_reviewers, command, correct_as
 from bot.bench.report import percentile, progress
 from bot.bench.system import PrivateSystem, private_environment, private_system
 from bot.bench.texts import SMALL_TALK, examples_of
 from bot.errors import KefuError
+from bot.log.database import open_engine
 from bot.settings import Settings
 
 ASKERS = 4
 PAUSE_S = 0.1
 SWITCH_S = 120.0
+CORRECTED = 20  # turns before each whole loop
 AFTER_S = 2.0  # of load on the new version before the next switch
 TOKEN = "bench-admin-token"  # noqa: S105  of a system that lives for the benchmark alone
 
@@ -55,8 +64,11 @@ class Answers:
         return time.monotonic()
 
 
-def measure_switches(folder: Path, switches: int) -> dict[str, Any]:
-    """So many promotions, each rolled back, while customers ask without a pause."""
+def measure_switches(folder: Path, switches: int, *, whole: bool = False) -> dict[str, Any]:
+    """So many promotions, each rolled back, while customers ask without a pause.
+
+    `whole`: before each a whole run of the loop, under the same load.
+    """
     settings = Settings()
     models = folder / "models"
     champion, challenger = two_versions(settings.models_dir, models)
@@ -66,13 +78,18 @@ def measure_switches(folder: Path, switches: int) -> dict[str, Any]:
         if name in SMALL_TALK
         for text in found
     ]
-    wanted = {"KEFU_MODELS_DIR": str(models), "KEFU_ADMIN_TOKEN": TOKEN}
     state = folder / "state"
+    wanted = {
+        "KEFU_MODELS_DIR": str(models),
+        "KEFU_ADMIN_TOKEN": TOKEN,
+        "KEFU_DATABASE_URL": f"sqlite:///{state / 'kefu.db'}",
+    }
     environment = private_environment(state, wanted)
     ports = {name: value for name, value in environment.items() if name.endswith("_PORT")}
     with private_system(state, wanted | ports) as system:
         run = Switching(system, environment | ports, texts)
-        return asyncio.run(run.all(champion, challenger, switches))
+        made = partial(run.learned, settings.data_dir) if whole else None
+        return asyncio.run(run.all(champion, challenger, switches, made))
 
 
 def two_versions(source: Path, target: Path) -> tuple[str, str]:
@@ -101,15 +118,25 @@ class Switching:
         self._answers = Answers()
         self._done = False
 
-    async def all(self, champion: str, challenger: str, switches: int) -> dict[str, Any]:
-        """Switch forth and back so often; the figures."""
-        promotions, roll_backs = [], []
+    async def all(
+        self,
+        champion: str,
+        challenger: str,
+        switches: int,
+        made: Callable[[int], Awaitable[str]] | None = None,
+    ) -> dict[str, Any]:
+        """Switch forth and back so often, to what is made each time; the figures."""
+        promotions, roll_backs, loops = [], [], []
         async with aiohttp.ClientSession() as session:
             askers = [asyncio.create_task(self._ask(session, n)) for n in range(ASKERS)]
             try:
                 await self._first_by(champion, time.monotonic())
                 for number in range(switches):
                     progress(f"promotion and roll-back {number + 1} of {switches}")
+                    if made is not None:
+                        started = time.monotonic()
+                        challenger = await made(number)
+                        loops.append(time.monotonic() - started)
                     promotions.append(await self._switch(challenger, "activate", challenger))
                     roll_backs.append(await self._switch(champion, "rollback"))
             finally:
@@ -119,6 +146,8 @@ class Switching:
         return {
             "promotions": len(promotions),
             "roll_backs": len(roll_backs),
+            "whole_loops": len(loops),
+            "loop_s": _spread(loops),
             "answers": found.by_version.total(),
             "answers_by_version": dict(found.by_version),
             "failed": len(found.failed),
@@ -127,6 +156,32 @@ class Switching:
             "roll_back_s": _spread(roll_backs),
             "answer_s": _spread(found.latencies_s),
         }
+
+    async def learned(self, data_dir: Path, number: int) -> str:
+        """The version that the loop makes of a few more corrected turns. Raises ShopBroken."""
+        examples = examples_of(data_dir / "test" / "nlu.yml")
+        said = [(f"{texts[0]}, no. {number}", name) for name, texts in examples.items()]
+        await asyncio.to_thread(self._correct, said[:CORRECTED], number)
+        process = await asyncio.create_subprocess_exec(
+            *command("learn", "--once", "--json"),
+            env=self._environment | {"KEFU_LEARN_RELEASE": "person"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        version = json.loads(out.decode().splitlines()[-1])["version"] if out else None
+        if process.returncode != 0 or version is None:
+            raise ShopBroken("learn --once", err.decode() or out.decode())
+        return str(version)
+
+    def _correct(self, said: Sequence[tuple[str, str]], number: int) -> None:
+        now = datetime.now(UTC)
+        engine = open_engine(self._environment["KEFU_DATABASE_URL"], writer=True)
+        with engine.begin() as connection:
+            if number == 0:
+                add_reviewers(connection, now=now)
+            correct_as(connection, said=said, number=number, now=now)
+        engine.dispose()
 
     async def _switch(self, version: str, *what: str) -> float:
         """Seconds from the command to the first answer that the version gave to a new question."""

@@ -1,4 +1,4 @@
-"""`kefu bench loops`: learning runs under SIGKILL, promotions and roll-backs under load."""
+"""`kefu bench loops`: learning runs under SIGKILL; promotions, roll-backs, loops under load."""
 
 import tempfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from bot.bench.loop_kills import is_clean, measure_kills
 from bot.bench.loop_switches import measure_switches
 from bot.bench.report import emit, machine
 
-PARTS = ("kills", "switches")
+PARTS = ("kills", "switches", "whole")
 ROLL_BACK_S = 10.0
 
 
@@ -25,7 +25,13 @@ ROLL_BACK_S = 10.0
     show_default=True,
     help="Promotions, each rolled back.",
 )
-@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this part.")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="Only this part. whole: before each promotion a whole run of the loop, some minutes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def loops(*, kills: int, switches: int, parts: tuple[str, ...], as_json: bool) -> None:
     """Kill the learning loop at random moments; switch versions of a system that is being asked.
@@ -40,7 +46,8 @@ def loops(*, kills: int, switches: int, parts: tuple[str, ...], as_json: bool) -
                 figures[part] = measure_kills(Path(folder), kills)
                 good &= is_clean(figures[part])
             else:
-                found = figures[part] = measure_switches(Path(folder), switches)
+                whole = part == "whole"
+                found = figures[part] = measure_switches(Path(folder), switches, whole=whole)
                 good &= not found["failed"] and found["roll_back_s"]["worst"] <= ROLL_BACK_S
     emit(
         {"bench": "loops", "machine": machine(), "ratios": {}, "figures": figures},

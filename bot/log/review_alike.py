@@ -5,6 +5,7 @@ that it does not see, a new one above all, it takes others of that intent for so
 The turns most like the few that were labelled are most of them of the same intent.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -20,6 +21,8 @@ from bot.log.review_scores import is_reviewable
 # An intent is missed where the model had not seen it in more than this share of its labelled turns,
 # and people have labelled fewer than so many.
 MISSED, FEW = 0.5, 20
+# The model hardly knows an intent that it saw in fewer of the newest turns.
+SEEN = 5
 TURNS = 3_000  # the newest that are looked at
 COMPARED = 1_000  # the newest labelled turns
 OF_EACH = 8  # of an intent that become candidates in one look
@@ -67,8 +70,8 @@ def alike(
 ) -> list[Row]:
     """Candidates for the intents that the model misses.
 
-    Those stand first that are most like the labelled ones, of intents that it misses most and that
-    have the fewest labels. What has no vector is passed over.
+    Those stand first that are most like the labelled ones, of intents that it hardly knows or
+    misses most, and that have the fewest labels. What has no vector is passed over.
     """
     labelled = [one for one in labelled if one.turn_id in vectors and one.intent is not None]
     turns = [turn for turn in turns if turn["id"] in vectors]
@@ -77,11 +80,12 @@ def alike(
     known = np.stack([vectors[one.turn_id] for one in labelled])  # (labelled, dim)
     likeness = np.stack([vectors[turn["id"]] for turn in turns]) @ known.T  # (turns, labelled)
     intents = np.array([one.intent for one in labelled])
+    seen = Counter(turn["intent"] for turn in turns)
     found: dict[str, Row] = {}
     for intent, share in missed(labelled).items():
         own = intents == intent
         # The first labels of an intent teach the most.
-        wanted = share * (1.0 - float(own.sum()) / FEW)
+        wanted = (1.0 if seen[intent] < SEEN else share) * (1.0 - float(own.sum()) / FEW)
         like = likeness[:, own].max(axis=1)  # (turns,)
         other = likeness[:, ~own].max(axis=1) if not own.all() else np.zeros_like(like)
         scores = like - AGAINST * other

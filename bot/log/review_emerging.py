@@ -40,6 +40,7 @@ class Sampled:
 
     turn_id: str
     text: str
+    intent: str | None
     confidence: float
 
 
@@ -77,7 +78,9 @@ def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
         shares[row.customer] += 1
         # Of a fallback it is the confidence in that nothing is meant.
         confidence = 0.0 if row.intent == FALLBACK else row.confidence or 0.0
-        found.append(Sampled(turn_id=row.id, text=row.text, confidence=confidence))
+        found.append(
+            Sampled(turn_id=row.id, text=row.text, intent=row.intent, confidence=confidence)
+        )
     return found
 
 
@@ -86,22 +89,23 @@ def emerging(
 ) -> dict[str, float]:
     """The turns that nobody has labelled of topics that came up of late, with how surely, up to 1.
 
-    Less where the model is sure, where people saw it right about those that are most alike, and
-    where many of them are labelled already.
+    Less where the model is sure, where it takes a turn for what people said of those most alike,
+    and where many of those are labelled already.
     """
     sample = [one for one in sample if one.turn_id in vectors]
     if len(sample) < LEAST_TEXTS:
         return {}
     nearest = nearest_texts(np.stack([vectors[one.turn_id] for one in sample]))
-    seen = {one.turn_id: one.intent == one.predicted for one in labelled if one.intent is not None}
-    looked = np.array([one.turn_id in seen for one in sample])  # (sample,)
-    right = np.array([seen.get(one.turn_id, False) for one in sample])
+    intents = {one.turn_id: one.intent for one in labelled if one.intent is not None}
+    said = np.array([intents.get(one.turn_id, "") for one in sample])  # (sample,)
+    taken_for = np.array([one.intent or FALLBACK for one in sample])
     confidence = np.array([one.confidence for one in sample])
-    known = looked[nearest].sum(axis=1)  # (sample,)
+    known = (said[nearest] != "").sum(axis=1)  # (sample,)
+    agree = (said[nearest] == taken_for[:, None]).sum(axis=1)
     # Laplace's rule of succession, from nothing that speaks against a turn.
-    doubt = 1.0 - right[nearest].sum(axis=1) / (known + 1.0)
+    doubt = 1.0 - agree / (known + 1.0)
     scores = (emergence(nearest) - _SURE * confidence) * doubt / (1.0 + known / _LABELLED)
-    scores[looked] = 0.0
+    scores[said != ""] = 0.0
     best = [int(index) for index in np.argsort(-scores)[:MOST] if scores[index] >= _LEAST]
     return {
         sample[index].turn_id: round(min(1.0, float(scores[index]) / _MOST), 4) for index in best

@@ -21,7 +21,7 @@ WEIGHTS = {
     PROOF: 30,
     "low_rating": 2,
     # There are none while nothing is new; and of those that there are most teach something.
-    "emerging": 8,
+    "emerging": 16,
     "disagreement": 5,
     "label_error": 2,
     "fallback": 3,

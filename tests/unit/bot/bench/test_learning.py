@@ -1,7 +1,10 @@
 """The benchmark of learning: how public sets are cut, what is scored, what is drawn."""
 
 import xml.etree.ElementTree as ElementTree
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -62,6 +65,51 @@ def test_labels_count_what_the_proofs_need_too(tmp_path: Path) -> None:
     company = Company(Plan(folder=tmp_path, start=said(2, 5), frozen=said(1, 3)))
     company.reviewed.update({"t1", "t2"})
     assert company.labels == 15
+
+
+async def test_what_a_proof_asks_is_answered_from_what_was_kept_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = Company(Plan(folder=tmp_path, start=said(2, 5), frozen=said(1, 3)))
+    company.granted = 100
+    company.reviewed.update(f"r{number}" for number in range(90))
+    # 24 are kept, and ten are left of them.
+    assert company.left == 0
+    turns = [f"t{number}" for number in range(24)]
+    commands: list[tuple[str, ...]] = []
+    labelled: list[str] = []
+
+    def kefu(*words: str) -> Any:
+        commands.append(words)
+        if "--once" in words:
+            return {"verdict": {"decision": "hold", "questions": {"turns": turns}}}
+        return None if len(labelled) < 20 else {"verdict": {"decision": "promote"}}
+
+    def label(connection: Any, *, turn_id: str, reason: str | None) -> bool:
+        assert reason == "proof"
+        labelled.append(turn_id)
+        return True
+
+    class Kept:
+        async def write(self, unit: Any) -> Any:
+            return unit(None)
+
+    @asynccontextmanager
+    async def journal() -> AsyncIterator[Kept]:
+        yield Kept()
+
+    monkeypatch.setattr(company, "kefu", kefu)
+    monkeypatch.setattr(company, "_label", label)
+    monkeypatch.setattr(company, "journal", journal)
+    # Too few are answered: it stays as it was.
+    assert (await company.learn())["verdict"]["decision"] == "hold"
+    assert labelled == turns[:10]
+    labelled.clear()
+    company.reviewed.clear()
+    assert company.left == 76
+    assert (await company.learn())["verdict"]["decision"] == "promote"
+    assert labelled == turns
+    assert [words[1] for words in commands] == ["--once", "--answers"] * 2
 
 
 def test_lines_are_a_whole_picture(tmp_path: Path) -> None:
