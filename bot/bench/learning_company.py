@@ -32,6 +32,7 @@ from bot.log import review_queue, reviews, unknowns
 from bot.log.annotations import Judgement
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
+from bot.log.k_centre import k_centre
 from bot.log.review_candidates import Terms
 from bot.log.review_queue import Wanted
 from bot.log.review_ranking import Ranking
@@ -259,12 +260,12 @@ class Company:
             for turn_id in self.chance.sample(left, min(budget, len(left))):
                 await journal.write(partial(self._label, turn_id=turn_id, reason=None))
 
-    async def name_unknowns(self, budget: int, *, of_each: int = 12) -> dict[str, Any]:
+    async def name_unknowns(self, budget: int, *, of_each: int = 8) -> dict[str, Any]:
         """The reviewer names the groups of unknowns that are mostly of one kind, and a new one.
 
         What there was an intent for from the start is left to the review queue. `of_each`: of a
-        group at most so many turns are labelled. Returns the labels spent, and by intent how large
-        and how pure its group was.
+        group at most so many turns are labelled, those that differ most. Returns the labels spent,
+        and by intent how large and how pure its group was.
         """
         terms, left = UnknownTerms(), budget
         there = {intent for _, intent in self.plan.start}
@@ -282,7 +283,9 @@ class Company:
                 kinds = Counter(self.truth[row["id"]] for row in members)
                 intent, count = kinds.most_common(1)[0]
                 purity = count / len(members)
-                chosen = [row["id"] for row in members if self.truth[row["id"]] == intent][:of_each]
+                chosen = await self._unlike(
+                    [row for row in members if self.truth[row["id"]] == intent], of_each
+                )
                 if purity < MOSTLY or intent in there or len(chosen) > left:
                     continue
                 await journal.write(
@@ -300,6 +303,12 @@ class Company:
                 left -= len(chosen)
                 named[intent] = {"size": len(members), "purity": round(purity, 3)}
         return {"labels": budget - left, "groups": len(groups), "named": named}
+
+    async def _unlike(self, members: Sequence[Mapping[str, Any]], count: int) -> list[str]:
+        """The turns among these that differ most from each other."""
+        vectors, _ = await self.embedding.embed([row["text"] for row in members])
+        chosen = k_centre(vectors, vectors[:0], count)
+        return [members[index]["id"] for index, _ in chosen]
 
     def _label_next(self, connection: Connection, terms: Terms) -> str | None:
         order = review_queue.order_by_lot(self.chance, terms)

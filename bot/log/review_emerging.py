@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from bot.log import tables
 from bot.log.emergence import LEAST_TEXTS, emergence, nearest_texts
+from bot.log.k_centre import k_centre
 from bot.log.review_pool import Labelled
 from bot.log.review_scores import FALLBACK, is_reviewable, text_key
 
@@ -25,6 +26,8 @@ MOST = 150  # candidates at a time
 # In nats, beside `emergence`: what speaks against a turn that the model is wholly sure of, what is
 # wanted, and what is as much as can be.
 _SURE, _LEAST, _MOST = 2.0, 1.5, 10.0
+# A cosine distance from which a turn is as unlike others as can be, for MiniLM.
+_UNLIKE = 0.5
 # So many labelled ones among those nearest to a turn halve what it would teach.
 _LABELLED = 8
 
@@ -87,15 +90,17 @@ def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
 def emerging(
     sample: Sequence[Sampled], vectors: Vectors, labelled: Sequence[Labelled]
 ) -> dict[str, float]:
-    """The turns that nobody has labelled of topics that came up of late, with how surely, up to 1.
+    """The turns that nobody has labelled of topics that came up of late, up to 1, the best first.
 
-    Less where the model is sure, where it takes a turn for what people said of those most alike,
-    and where many of those are labelled already.
+    By how surely its topic came up; less where the model is sure, where it takes a turn for what
+    people said of those most alike, and where many of those are labelled already; and by how unlike
+    it is to what is labelled and to those before it, for the core of a topic is soon learned.
     """
     sample = [one for one in sample if one.turn_id in vectors]
     if len(sample) < LEAST_TEXTS:
         return {}
-    nearest = nearest_texts(np.stack([vectors[one.turn_id] for one in sample]))
+    stacked = np.stack([vectors[one.turn_id] for one in sample])  # (sample, dim)
+    nearest = nearest_texts(stacked)
     intents = {one.turn_id: one.intent for one in labelled if one.intent is not None}
     said = np.array([intents.get(one.turn_id, "") for one in sample])  # (sample,)
     taken_for = np.array([one.intent or FALLBACK for one in sample])
@@ -106,7 +111,10 @@ def emerging(
     doubt = 1.0 - agree / (known + 1.0)
     scores = (emergence(nearest) - _SURE * confidence) * doubt / (1.0 + known / _LABELLED)
     scores[said != ""] = 0.0
-    best = [int(index) for index in np.argsort(-scores)[:MOST] if scores[index] >= _LEAST]
+    best = np.flatnonzero(scores >= _LEAST)
+    worth = np.minimum(1.0, scores[best] / _MOST).astype(np.float32)
+    chosen = k_centre(stacked[best], stacked[said != ""], MOST, worth)
     return {
-        sample[index].turn_id: round(min(1.0, float(scores[index]) / _MOST), 4) for index in best
+        sample[best[index]].turn_id: round(float(worth[index]) * min(1.0, distance / _UNLIKE), 4)
+        for index, distance in chosen
     }

@@ -21,6 +21,12 @@ VERDICT = {
     "release": "none",
     "reasons": [
         {"name": "gain", "level": "hold", "sentence": "+0.3 points, -0.4 to +1.0.", "figures": {}},
+        {
+            "name": "questions",
+            "level": "note",
+            "sentence": "24 of the 86 messages that both take differently are in the review queue.",
+            "figures": {"asked": 24, "differ": 86},
+        },
         {"name": "size", "level": "pass", "sentence": "It is as large as before.", "figures": {}},
     ],
 }
