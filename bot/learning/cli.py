@@ -63,7 +63,6 @@ def learn(*, every: str | None, once: bool, answers: bool, drift: bool, as_json:
 
 async def _run(settings: Settings, *, only_answered: bool) -> Row | None:
     """A run, to its end; None where only a proof is wanted and none can be decided."""
-    from bot.learning.asking import answered_run
     from bot.learning.opened import opened_loop
     from bot.log import database
     from bot.log_lines import log_lines
@@ -74,7 +73,7 @@ async def _run(settings: Settings, *, only_answered: bool) -> Row | None:
     async with opened_loop(settings) as opened:
         await opened.loop.tidy()
         if only_answered:
-            again = await opened.journal.read(answered_run)
+            again = await opened.loop.answered()
             if again is None:
                 return None
             run_id = await opened.loop.begin(actor="kefu learn", why="answers", again=again)

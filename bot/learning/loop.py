@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from bot.errors import KefuError, StorageError
+from bot.learning.asking import answered_run
 from bot.learning.errors import NoChampion, RunGoesOn, StepFailed
 from bot.learning.loop_parts import (
     ACTOR,
@@ -109,6 +110,11 @@ class Loop:
                 open_run["host"] if open_run else "another machine",
             )
         return str(row["id"])
+
+    async def answered(self) -> Row | None:
+        """The run whose version can be proven again: people have said what was asked."""
+        champion = await asyncio.to_thread(self._parts.champion)
+        return await self._parts.journal.browse(partial(answered_run, champion=champion))
 
     async def begin_or_take_up(self, *, actor: str, why: Why) -> str:
         """A run of ours: a new one, or the one that a killed process of this machine left.

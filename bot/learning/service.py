@@ -15,7 +15,6 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.errors import KefuError, StorageError
-from bot.learning.asking import answered_run
 from bot.learning.errors import NoChampion, RunGoesOn, StepFailed
 from bot.learning.loop import Loop
 from bot.learning.loop_parts import ACTOR, Why
@@ -151,7 +150,7 @@ class LearningService:
 
     async def _prove_again(self) -> None:
         """People have said what the last proof was open for."""
-        run = await self._parts.journal.browse(answered_run)
+        run = await self._parts.loop.answered()
         if run is not None:
             await self._begin("answers", again=run)
 

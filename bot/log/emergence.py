@@ -33,23 +33,44 @@ def nearest_texts(vectors: Vectors) -> NDArray[np.intp]:
     return np.concatenate(found)
 
 
-def emergence(nearest: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(texts,): how surely a topic came up of late, of texts in the order of their time.
+def emergence(
+    nearest: NDArray[np.intp], places: NDArray[np.intp] | None = None
+) -> NDArray[np.float64]:
+    """(texts,): how surely a topic came up of late.
 
     It is the largest logarithm of a likelihood ratio over all windows: that those nearest to a
     text lie in the newest part as they do, rather than by its share of all. Without a topic that
     is new one in a hundred texts comes to 4; a text of the older half has 0.
+
+    `places`, (texts,): each text's place in time; without it they are in the order of their time.
     """
     texts = len(nearest)
+    places = np.arange(texts) if places is None else places
+    of_nearest = places[nearest]  # (texts, 16)
     best = np.zeros(texts)
     for share in NEWEST:
         begins = int(texts * (1 - share))
-        new = nearest[begins:] >= begins  # (newest, 16)
+        late = np.flatnonzero(places >= begins)
+        new = of_nearest[late] >= begins  # (newest, 16)
         for count in NEAREST:
             part = new[:, :count].mean(axis=1)
             ratio = np.where(part > share, count * _divergence(part, share), 0.0)
-            best[begins:] = np.maximum(best[begins:], ratio)
+            best[late] = np.maximum(best[late], ratio)
     return best
+
+
+def false_share(scores: NDArray[np.float64], by_chance: NDArray[np.float64], most: float) -> float:
+    """The least score from which at most that share of the scores is what chance has, too.
+
+    `by_chance`, (draws, texts): scores where nothing is new. Infinite where no score will do. As
+    Benjamini and Hochberg's false discovery rate, "Controlling the False Discovery Rate" (1995),
+    with the chance drawn.
+    """
+    order = np.sort(scores[scores > 0])[::-1]
+    chance = np.sort(by_chance[by_chance > 0])
+    false = (len(chance) - np.searchsorted(chance, order, side="left")) / len(by_chance)
+    enough = np.flatnonzero(false <= most * np.arange(1, len(order) + 1))
+    return float(order[enough[-1]]) if len(enough) else float("inf")
 
 
 def _divergence(part: NDArray[np.float64], share: float) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from bot.log import tables
-from bot.log.emergence import LEAST_TEXTS, emergence, nearest_texts
+from bot.log.emergence import LEAST_TEXTS, emergence, false_share, nearest_texts
 from bot.log.k_centre import k_centre
 from bot.log.review_pool import Labelled
 from bot.log.review_scores import FALLBACK, is_reviewable, text_key
@@ -23,9 +23,12 @@ BACK = timedelta(weeks=8)  # half of it is of late
 TURNS = 6_000  # a sample of them, evenly over the time
 PER_CUSTOMER = 20  # nobody makes a topic alone
 MOST = 150  # candidates at a time
-# In nats, beside `emergence`: what speaks against a turn that the model is wholly sure of, what is
-# wanted, and what is as much as can be.
-_SURE, _LEAST, _MOST = 2.0, 1.5, 10.0
+# In nats, beside `emergence`: what speaks against a turn that the model is wholly sure of, and what
+# is as much as can be.
+_SURE, _MOST = 2.0, 10.0
+# Of what is shown, so much at most may be what chance would show where nothing is new: that is
+# drawn so often, by giving the turns other places in time.
+_FALSE, _DRAWS = 0.4, 4
 # A cosine distance from which a turn is as unlike others as can be, for MiniLM.
 _UNLIKE = 0.5
 # So many labelled ones among those nearest to a turn halve what it would teach.
@@ -109,9 +112,15 @@ def emerging(
     agree = (said[nearest] == taken_for[:, None]).sum(axis=1)
     # Laplace's rule of succession, from nothing that speaks against a turn.
     doubt = 1.0 - agree / (known + 1.0)
-    scores = (emergence(nearest) - _SURE * confidence) * doubt / (1.0 + known / _LABELLED)
-    scores[said != ""] = 0.0
-    best = np.flatnonzero(scores >= _LEAST)
+    teaches = np.where(said == "", doubt / (1.0 + known / _LABELLED), 0.0)
+
+    def worths(places: NDArray[np.intp] | None = None) -> NDArray[np.float64]:
+        return np.maximum(0.0, (emergence(nearest, places) - _SURE * confidence) * teaches)
+
+    draw = np.random.default_rng(len(sample))
+    scores = worths()
+    chance = np.stack([worths(draw.permutation(len(sample))) for _ in range(_DRAWS)])
+    best = np.flatnonzero(scores >= false_share(scores, chance, _FALSE))
     worth = np.minimum(1.0, scores[best] / _MOST).astype(np.float32)
     chosen = k_centre(stacked[best], stacked[said != ""], MOST, worth)
     return {

@@ -74,8 +74,10 @@ class Pool:
         return [(turn_id, text) for turn_id, text in wanted if turn_id not in self.vectors]
 
 
-def read_pool(connection: Connection, *, embedder: str | None) -> Pool:
-    """The pool as it is now, with the vectors of one embedder."""
+def read_pool(
+    connection: Connection, *, labelled: Sequence[Labelled], embedder: str | None
+) -> Pool:
+    """The open candidates beside what was labelled, with the vectors of one embedder."""
     rows: list[Row] = []
     for reason in _POOLED:
         found = connection.execute(
@@ -86,7 +88,6 @@ def read_pool(connection: Connection, *, embedder: str | None) -> Pool:
             .limit(POOL_OF_EACH)
         )
         rows += [dict(row) for row in found.mappings()]
-    labelled = read_labelled(connection)
     ids = [row["turn_id"] for row in rows] + [one.turn_id for one in labelled[:CENTRES]]
     vectors = {}
     if embedder is not None:
@@ -94,7 +95,7 @@ def read_pool(connection: Connection, *, embedder: str | None) -> Pool:
             select(_vector).where(_vector.c.turn_id.in_(ids), _vector.c.embedder == embedder)
         )
         vectors = {row.turn_id: np.frombuffer(row.embedding, dtype="<f4") for row in found}
-    return Pool(rows=rows, labelled=labelled, vectors=vectors)
+    return Pool(rows=rows, labelled=list(labelled), vectors=vectors)
 
 
 def marks(connection: Connection) -> tuple[Any, Any]:

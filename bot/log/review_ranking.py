@@ -120,7 +120,7 @@ class Ranking:
                 await self._seek_emerging(labelled)
             except CannotEmbed:
                 pass
-            pool = await self._pool()
+            pool = await self._pool(labelled)
             reasons, second, doubles = await asyncio.to_thread(_found, pool)
             await self._journal.write(
                 partial(
@@ -218,13 +218,14 @@ class Ranking:
             del self._vectors[next(iter(self._vectors))]
         return found
 
-    async def _pool(self) -> Pool:
+    async def _pool(self, labelled: Sequence[Labelled]) -> Pool:
         """The pool, with as many vectors as can be had at once."""
+        read = partial(review_pool.read_pool, labelled=labelled)
         try:
             _, embedder = await self._embedding.embed(["hello"])
         except CannotEmbed:
-            return await self._journal.browse(partial(review_pool.read_pool, embedder=None))
-        pool = await self._journal.browse(partial(review_pool.read_pool, embedder=embedder))
+            return await self._journal.browse(partial(read, embedder=None))
+        pool = await self._journal.browse(partial(read, embedder=embedder))
         missing = pool.without_vectors()[:_TEXTS_A_TIME]
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
             part = missing[start : start + _TEXTS_AT_ONCE]
@@ -240,7 +241,7 @@ class Ranking:
                     embedder=made_by,
                 )
             )
-        return await self._journal.browse(partial(review_pool.read_pool, embedder=embedder))
+        return await self._journal.browse(partial(read, embedder=embedder))
 
 
 def _keep(page: Page, name: str, terms: Terms, connection: Connection) -> int:

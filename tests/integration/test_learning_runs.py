@@ -24,7 +24,6 @@ from sqlalchemy import insert, select
 
 from bot.errors import RequestError, StorageError
 from bot.learning import loop as loop_module
-from bot.learning.asking import answered_run
 from bot.learning.corrections import ReviewedTurns
 from bot.learning.errors import NoChampion, RunGoesOn
 from bot.learning.exposed import inherit, note
@@ -266,7 +265,7 @@ async def test_a_version_that_people_were_asked_about_is_proven_again(open_house
     first = await house.run()
     assert (first["promoted"], first["verdict"]["questions"]) == (False, QUESTIONS)
     # Both are gone from the log, so nobody is waited for.
-    again = await house.journal.read(answered_run)
+    again = await house.loop.answered()
     assert again is not None
     assert again["id"] == first["id"]
     house.done.unlink()
@@ -278,7 +277,7 @@ async def test_a_version_that_people_were_asked_about_is_proven_again(open_house
     assert (run["state"], run["promoted"], run["version"]) == ("succeeded", True, "v2")
     assert (run["dataset"], run["options"]["again"]) == ("d1", first["id"])
     assert house.released.current == "v2"
-    assert await house.journal.read(answered_run) is None
+    assert await house.loop.answered() is None
     # It made nothing: the next one is due a period after the one that did.
     made = await house.journal.read(partial(learning_runs.latest_made, limit=5))
     assert [row["id"] for row in made] == [first["id"]]
@@ -297,13 +296,17 @@ async def test_a_second_proof_that_fails_leaves_the_version_known(open_house: Op
     assert (run["state"], run["version"], house.released.calls) == ("failed", "v2", [])
 
 
-async def test_a_newer_run_or_a_decided_one_waits_for_no_answers(open_house: Open) -> None:
+async def test_a_newer_run_or_another_champion_waits_for_no_answers(open_house: Open) -> None:
     house = await open_house()
     house.reports["prove"] |= {"decision": "hold", "questions": QUESTIONS}
     await house.run()
+    house.released.current = "by hand"
+    assert await house.loop.answered() is None
+    house.released.current = "v1"
+    assert await house.loop.answered() is not None
     del house.reports["prove"]["questions"]
     await house.run()
-    assert await house.journal.read(answered_run) is None
+    assert await house.loop.answered() is None
 
 
 async def test_a_release_that_is_refused_is_told(open_house: Open) -> None:

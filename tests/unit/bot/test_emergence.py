@@ -55,6 +55,36 @@ def test_a_topic_that_comes_up_stands_out(begins: int, texts: int) -> None:
     assert scores[new].min() > 4
 
 
+def test_the_places_in_time_may_be_given() -> None:
+    chance = np.random.default_rng(6)
+    which = chance.integers(0, 60, 1200)
+    which[1190:] = 60
+    vectors = said(chance, middles(chance, 61), which)
+    places = chance.permutation(1200)
+    given = emergence.emergence(nearest_texts(vectors[places]), places)
+    assert np.allclose(given, emergence.emergence(nearest_texts(vectors))[places])
+
+
+def test_where_nothing_is_new_chance_explains_all() -> None:
+    chance = np.random.default_rng(7)
+    topics = middles(chance, 61)
+    which = chance.integers(0, 60, 2000)
+
+    def least(of: np.ndarray) -> tuple[np.ndarray, float]:
+        nearest = nearest_texts(said(chance, topics, of))
+        by_chance = [emergence.emergence(nearest, chance.permutation(2000)) for _ in range(4)]
+        scores = emergence.emergence(nearest)
+        return scores, emergence.false_share(scores, np.stack(by_chance), 0.4)
+
+    scores, bound = least(which)
+    assert (scores >= bound).sum() <= 5
+    which[chance.choice(np.arange(1500, 2000), 40, replace=False)] = 60
+    scores, bound = least(which)
+    assert (scores[which == 60] >= bound).mean() > 0.9
+    assert (scores[which != 60] >= bound).sum() < 40
+    assert emergence.false_share(np.zeros(5), np.zeros((2, 5)), 0.4) == float("inf")
+
+
 def test_a_topic_that_stops_is_not_new() -> None:
     chance = np.random.default_rng(4)
     which = chance.integers(0, 60, 2000)

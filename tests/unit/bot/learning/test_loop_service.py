@@ -14,7 +14,6 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bot.errors import StorageError
 from bot.learning import service as service_module
-from bot.learning.asking import answered_run
 from bot.learning.errors import RunGoesOn, StepFailed
 from bot.learning.service import LearningService, ServiceParts, health_app, look_for_drift
 from bot.log import harvested, learning_runs
@@ -30,7 +29,6 @@ class Log:
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
         self.checks: list[dict[str, Any]] = []
-        self.answered: dict[str, Any] | None = None
         self.last_drift: datetime | None = None
         self.gone: StorageError | None = None
 
@@ -38,7 +36,6 @@ class Log:
         asked = query.func if isinstance(query, partial) else query
         answers: dict[Any, Any] = {
             learning_runs.latest_made: self.runs,
-            answered_run: self.answered,
             learning_runs.drift_checks: self.checks,
             learning_runs.last_of_drift: self.last_drift,
             harvested.first_turn: None,
@@ -58,6 +55,7 @@ class Loop:
         self.begun: list[str] = []
         self.driven: list[str] = []
         self.left: str | None = None
+        self.waiting: dict[str, Any] | None = None
         self.refuses = False
         self.go = asyncio.Event()
         self.cancelled = False
@@ -68,6 +66,9 @@ class Loop:
     async def take_up(self) -> str | None:
         left, self.left = self.left, None
         return left
+
+    async def answered(self) -> dict[str, Any] | None:
+        return self.waiting
 
     async def begin(self, *, actor: str, why: str, again: dict[str, Any] | None = None) -> str:
         self.begun.append(why)
@@ -215,7 +216,7 @@ async def test_once_people_have_answered_it_is_proven_again(keep: Open) -> None:
     kept = await keep(log, period=None)
     await kept.loop.until(lambda: kept.trials.looks >= 2)
     assert kept.loop.begun == []
-    log.answered = {"id": "r7"}
+    kept.loop.waiting = {"id": "r7"}
     await kept.loop.until(lambda: kept.loop.driven == ["r1"])
     assert (kept.loop.begun, kept.loop.again) == (["answers"], {"id": "r7"})
 
