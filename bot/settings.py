@@ -322,7 +322,8 @@ class Settings(ActionSettings, NluSettings):
         ge=0,
         le=200,
         description="Messages that people are asked about, in the review queue, where a proof is "
-        "open: those that both versions take differently, drawn by lot; 0: none.",
+        "open: those that both versions take differently, drawn by lot. None below 8, which are "
+        "too few to decide anything.",
     )
     learn_canary_share: float = Field(
         0.1, gt=0, le=0.5, description="Share of the conversations that a canary answers."

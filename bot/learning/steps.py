@@ -183,18 +183,16 @@ async def _ask(place: Workplace, proof: "Proof") -> "Questions | None":
     """Put what would settle an open proof into the review queue, and take out what was in it."""
     from bot.learning.proof.questions import LEAST, Questions, by_lot
 
-    settings, turns = place.settings, list[str]()
-    may = list[str]()
-    if proof.verdict.may_be_asked and settings.learn_questions:
+    settings, may = place.settings, list[str]()
+    if proof.verdict.may_be_asked:
         may = await place.journal.browse(
             partial(proof_questions.unspoken, turn_ids=by_lot(proof.shadow, place.run["id"]))
         )
-        turns = may[: settings.learn_questions]
     terms = Terms(per_customer=settings.review_per_customer, double_share=0.0)
-    turns = await place.journal.write(
-        partial(proof_questions.ask, turn_ids=turns if len(turns) >= LEAST else [], terms=terms)
-    )
+    ask = partial(proof_questions.ask, terms=terms)
+    turns = await place.journal.write(partial(ask, turn_ids=may[: settings.learn_questions]))
     if len(turns) < LEAST:
+        await place.journal.write(partial(ask, turn_ids=[]))
         return None
     return Questions(
         champion=proof.champion, turns=turns, differ=len(may), replayed=proof.shadow.turns

@@ -3,17 +3,21 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 
+from bot.learning import steps
+from bot.learning.proof.shadow import Change, Shadow
 from bot.log import proof_questions, review_candidates, review_queue, reviews, tables
 from bot.log.annotations import Judgement
 from bot.log.database import open_engine, upgrade
 from bot.log.journal import Journal
 from bot.log.review_candidates import Terms
 from bot.log.review_queue import Wanted
+from bot.settings import Settings
 from bot.world import World
 from tests.integration.review_log import START, add_agents, add_conversation, add_turn
 
@@ -59,9 +63,9 @@ class Log:
         return await self.journal.read(partial(proof_questions.spoken_of, turn_ids=turns))
 
     async def reasons(self) -> dict[str, dict[str, float]]:
-        rows = await self.journal.read(
-            lambda connection: connection.execute(select(tables.review_candidate)).all()
-        )
+        """Of the turns that wait."""
+        waiting = select(tables.review_candidate).where(tables.review_candidate.c.state == "first")
+        rows = await self.journal.read(lambda connection: connection.execute(waiting).all())
         return {row.turn_id: row.reasons for row in rows}
 
 
@@ -144,3 +148,55 @@ async def test_what_is_gone_or_spoken_of_is_not_waited_for(log: Log) -> None:
     assert await log.spoken_of("t000", "t001", "t002") == 0
     await log.say("t001", intent="pay")
     assert await log.spoken_of("t000", "t001", "t002", "erased") == 2
+
+
+def place(log: Log, **settings: Any) -> Any:
+    """What a proof works with, as far as it asks."""
+    return SimpleNamespace(
+        journal=log.journal, settings=Settings(_env_file=None, **settings), run={"id": "run-1"}
+    )
+
+
+def proof(turns: list[str], *, is_open: bool = True) -> Any:
+    """A proof in which both take these turns differently."""
+    changes = tuple(
+        Change(
+            turn_id=turn,
+            champion="greet",
+            champion_confidence=0.9,
+            challenger="track",
+            challenger_confidence=0.9,
+        )
+        for turn in turns
+    )
+    shadow = Shadow(turns=300, changed=len(turns), emotions_changed=0, changes=changes)
+    return SimpleNamespace(
+        champion="v1", shadow=shadow, verdict=SimpleNamespace(may_be_asked=is_open)
+    )
+
+
+async def test_an_open_proof_asks_by_lot_and_reads_the_answers(log: Log) -> None:
+    turns = await log.add(*(f"message {'x' * number} here" for number in range(30)))
+    await log.say(turns[0], intent="pay")
+    questions = await steps._ask(place(log, learn_questions=10), proof(turns))
+    assert questions is not None
+    assert (questions.champion, len(questions.turns)) == ("v1", 10)
+    # What somebody has spoken of already is none of those that stand for all.
+    assert (questions.differ, questions.replayed) == (29, 300)
+    assert turns[0] not in questions.turns
+    assert questions.turns != sorted(questions.turns)
+    await log.say(questions.turns[3], intent="track")
+    answered = await steps._answered(place(log), questions)
+    assert [example.intent for example in answered] == ["track"]
+    # A proof that is decided asks nothing, and what was asked is taken out.
+    assert await steps._ask(place(log), proof(turns, is_open=False)) is None
+    assert not any("proof" in reasons for reasons in (await log.reasons()).values())
+
+
+@pytest.mark.parametrize(("differ", "asked"), [(7, 24), (30, 7), (30, 0)])
+async def test_too_few_to_decide_anything_are_not_asked_about(
+    log: Log, differ: int, asked: int
+) -> None:
+    turns = await log.add(*(f"message {'x' * number} here" for number in range(differ)))
+    assert await steps._ask(place(log, learn_questions=asked), proof(turns)) is None
+    assert not any("proof" in reasons for reasons in (await log.reasons()).values())
