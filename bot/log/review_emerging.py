@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select, true
 
 from bot.log import tables
 from bot.log.emergence import LEAST_TEXTS, emergence, false_share, nearest_texts
@@ -20,7 +20,7 @@ from bot.log.review_pool import Labelled
 from bot.log.review_scores import FALLBACK, is_reviewable, text_key
 
 BACK = timedelta(weeks=8)  # half of it is of late
-TURNS = 6_000  # a sample of them, evenly over the time
+TURNS = 6_000  # a sample of them
 PER_CUSTOMER = 20  # nobody makes a topic alone
 MOST = 150  # candidates at a time
 # In nats, beside `emergence`: what speaks against a turn that the model is wholly sure of, and what
@@ -51,15 +51,12 @@ class Sampled:
 
 
 def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
-    """An even sample of the turns since then, oldest first.
+    """A sample by lot of the turns since then, oldest first; later mostly the same ones again.
 
     Of texts that read the same the oldest, of a customer so many.
     """
     within = _turn.c.created_at >= since
     count = connection.execute(select(func.count()).select_from(_turn).where(within)).scalar_one()
-    number = func.row_number().over(order_by=(_turn.c.created_at, _turn.c.id)).label("number")
-    numbered = select(_turn.c.id, number).where(within).subquery()
-    every = max(1, -(-count // TURNS))
     rows = connection.execute(
         select(
             _turn.c.id,
@@ -68,10 +65,9 @@ def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
             _turn.c.confidence,
             func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
         )
-        .join(numbered, numbered.c.id == _turn.c.id)
         .join(_conversation, _conversation.c.id == _turn.c.conversation_id)
-        .where(numbered.c.number % every == 0)
-        .order_by(numbered.c.number)
+        .where(within, _drawn(TURNS / max(count, TURNS)))
+        .order_by(_turn.c.created_at, _turn.c.id)
     )
     found = []
     seen: set[str] = set()
@@ -88,6 +84,20 @@ def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
             Sampled(turn_id=row.id, text=row.text, intent=row.intent, confidence=confidence)
         )
     return found
+
+
+def _drawn(share: float) -> ColumnElement[bool]:
+    """Whether a turn is of a share of all: by the end of its id, which is chance (hexadecimal).
+
+    What is of a small share is of a larger one, too, so that vectors are remembered.
+    """
+    if share >= 1.0:
+        return true()
+    zeros = ""
+    while 16 * share < 1.0:
+        share, zeros = 16 * share, f"{zeros}0"
+    digits = "0123456789abcdef"[: int(16 * share)]
+    return or_(*(_turn.c.id.like(f"%{digit}{zeros}") for digit in digits))
 
 
 def emerging(

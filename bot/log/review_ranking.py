@@ -33,7 +33,7 @@ COMPARE_EVERY_S = 120.0
 SEEK_BACK = timedelta(weeks=4)  # turns like those of missed intents
 # What came up of late is told anew at most so often: all is compared with all.
 EMERGING_EVERY = timedelta(minutes=15)
-_REMEMBERED = 10_000  # vectors of 384 numbers: 15 MB
+_REMEMBERED = 14_000  # vectors of 384 numbers: 21 MB
 _TEXTS_AT_ONCE = 16
 _TEXTS_A_TIME = 256
 

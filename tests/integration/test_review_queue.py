@@ -466,14 +466,20 @@ async def test_few_texts_or_no_vectors_tell_nothing_of_what_is_new(
     assert await desk.candidates() == {}
 
 
-async def test_a_sample_is_even_and_nobody_fills_it(desk: Desk, monkeypatch: Any) -> None:
+async def test_a_sample_is_drawn_by_lot_and_nobody_fills_it(desk: Desk, monkeypatch: Any) -> None:
     monkeypatch.setattr(review_emerging, "TURNS", 10)
     monkeypatch.setattr(review_emerging, "PER_CUSTOMER", 3)
     for number in range(30):
         await desk.add(f"word{'i' * number} here")
     read = partial(review_emerging.sampled_turns, since=START)
     turns = await desk.journal.read(read)
-    assert [one.turn_id for one in turns] == [f"t{number:04}" for number in range(2, 30, 3)]
+    # A third: five of sixteen digits, which these ids do not all have.
+    assert [one.turn_id for one in turns] == [
+        f"t{number:04}" for number in range(30) if number % 10 < 5
+    ]
+    monkeypatch.setattr(review_emerging, "TURNS", 1)
+    few = [one.turn_id for one in await desk.journal.read(read)]
+    assert few == ["t0000", "t0010", "t0020"]
     monkeypatch.setattr(review_emerging, "TURNS", 100)
     await desk.add("wordiii here", "/choose", ranking=SURE)
     await desk.do(lambda c: add_conversation(c, "one"))
