@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,7 @@ class Company:
     async def learn(self) -> dict[str, Any]:
         """A run of the loop; where its proof asks, the reviewer answers, and it is proven again.
 
-        What the last run came to.
+        What the last run came to; `seconds` of both.
         """
         run: dict[str, Any] = self.kefu("learn", "--once", "--json")
         questions = (run["verdict"] or {}).get("questions")
@@ -214,8 +214,10 @@ class Company:
             async with self.journal() as journal:
                 for turn_id in questions["turns"][:left]:
                     await journal.write(partial(self._label, turn_id=turn_id, reason="proof"))
-            run = self.kefu("learn", "--answers", "--json") or run
-        return run
+            again = self.kefu("learn", "--answers", "--json")
+            if again is not None:
+                return {**again, "seconds": seconds_of(run) + seconds_of(again)}
+        return {**run, "seconds": seconds_of(run)}
 
     async def hear(self, said: Sequence[Said]) -> list[str]:
         """Customers, each in a conversation of their own, write these messages; the turns' ids."""
@@ -356,6 +358,12 @@ class Company:
             yield journal
         finally:
             await journal.close()
+
+
+def seconds_of(run: Mapping[str, Any]) -> float:
+    """How long a run took, by its row."""
+    begun, ended = (datetime.fromisoformat(run[name]) for name in ("started_at", "finished_at"))
+    return (ended - begun).total_seconds()
 
 
 def scores(test: Sequence[Said], guesses: Sequence[str | None]) -> dict[str, Any]:

@@ -78,12 +78,13 @@ async def test_what_a_proof_asks_is_answered_from_what_was_kept_for_it(
     turns = [f"t{number}" for number in range(24)]
     commands: list[tuple[str, ...]] = []
     labelled: list[str] = []
+    times = {"started_at": "2026-05-04T10:00:00+00:00", "finished_at": "2026-05-04T10:00:30+00:00"}
 
     def kefu(*words: str) -> Any:
         commands.append(words)
         if "--once" in words:
-            return {"verdict": {"decision": "hold", "questions": {"turns": turns}}}
-        return None if len(labelled) < 20 else {"verdict": {"decision": "promote"}}
+            return times | {"verdict": {"decision": "hold", "questions": {"turns": turns}}}
+        return None if len(labelled) < 20 else times | {"verdict": {"decision": "promote"}}
 
     def label(connection: Any, *, turn_id: str, reason: str | None) -> bool:
         assert reason == "proof"
@@ -107,7 +108,8 @@ async def test_what_a_proof_asks_is_answered_from_what_was_kept_for_it(
     labelled.clear()
     company.reviewed.clear()
     assert company.left == 76
-    assert (await company.learn())["verdict"]["decision"] == "promote"
+    again = await company.learn()
+    assert (again["verdict"]["decision"], again["seconds"]) == ("promote", 60.0)
     assert labelled == turns
     assert [words[1] for words in commands] == ["--once", "--answers"] * 2
 
