@@ -525,7 +525,8 @@ async def test_of_intents_without_test_texts_some_turns_are_tested_with(log: Log
     rows, report = await log.harvest(tested={"track_order", "greet"}, **chosen)
     tests = {id_ for id_, row in rows.items() if row.split == "test"}
     assert {rows[id_].intent for id_ in tests} == {"new"}
-    assert 10 <= len(tests) == report.test <= 30
+    # A tenth of a hundred, give or take twice what chance does.
+    assert 4 <= len(tests) == report.test <= 16
     # The same ones each time, whatever else the set has meanwhile; fewer on a smaller share.
     rows, _ = await log.harvest(tested={"greet", "track_order", "pay"}, **chosen)
     assert {id_ for id_, row in rows.items() if row.split == "test"} == tests
