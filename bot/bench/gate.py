@@ -1,6 +1,6 @@
 """`kefu bench gate`: the gate of the learning loop, tried on pairs whose difference is known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,9 @@ import click
 import numpy as np
 
 from bot.bench import gate_trials as made
-from bot.bench.gate_trials import Pair, Predictions
+from bot.bench.gate_trials import Draw, Pair, Predictions
 from bot.bench.report import emit, machine, progress
+from bot.learning.proof.evidence import Paired
 from bot.learning.proof.statistics import wilson
 from bot.learning.proof.terms import ProofTerms
 from bot.learning.proof.verdict import Verdict, judge
@@ -56,40 +57,38 @@ class Tally:
 
 def tally(pair: Pair, *, trials: int, seed: int, terms: ProofTerms) -> Tally:
     """Judge that many pairs."""
-    decisions, larger = [], 0
-    for trial in range(trials):
-        texts = pair(np.random.default_rng([seed, trial]))
-        decisions.append(judge(made.evidence(texts), terms, seed=trial).decision)
-        larger += bool(texts.challenger_right.sum() > texts.champion_right.sum())
-    return _tally(decisions, larger)
+
+    def one(draw: Draw, trial: int) -> tuple[Paired, Verdict]:
+        texts = pair(draw)
+        return texts, judge(made.evidence(texts), terms, seed=trial)
+
+    return _tally(one, trials=trials, seed=seed)
 
 
 def tally_protected(pair: Pair, *, trials: int, seed: int, draws: int) -> Tally:
     """Judge pairs in which a protected intent loses one to three of its texts."""
-    decisions, larger = [], 0
-    for trial in range(trials):
-        texts, intent = made.with_loss_of(pair, np.random.default_rng([seed, trial]))
+
+    def one(draw: Draw, trial: int) -> tuple[Paired, Verdict]:
+        texts, intent = made.with_loss_of(pair, draw)
         terms = ProofTerms(protected={intent: 0.0}, draws=draws)
-        verdict: Verdict = judge(made.evidence(texts), terms, seed=trial)
-        decisions.append(verdict.decision)
-        larger += bool(texts.challenger_right.sum() > texts.champion_right.sum())
-    return _tally(decisions, larger)
+        return texts, judge(made.evidence(texts), terms, seed=trial)
+
+    return _tally(one, trials=trials, seed=seed)
 
 
 def tally_asked(texts: Pair, messages: Pair, *, trials: int, seed: int, terms: ProofTerms) -> Tally:
     """Judge pairs on a test set, and once more where people can be asked about real messages."""
-    decisions, larger = [], 0
-    for trial in range(trials):
-        draw = np.random.default_rng([seed, trial])
+
+    def one(draw: Draw, trial: int) -> tuple[Paired, Verdict]:
         known = texts(draw)
         found = made.evidence(known)
         verdict = judge(found, terms, seed=trial)
         if verdict.may_be_asked:
             said = made.asked(messages(draw), draw)
             verdict = judge(replace(found, asked=said), terms, seed=trial)
-        decisions.append(verdict.decision)
-        larger += bool(known.challenger_right.sum() > known.champion_right.sum())
-    return _tally(decisions, larger)
+        return known, verdict
+
+    return _tally(one, trials=trials, seed=seed)
 
 
 def missed(figures: dict[str, Tally]) -> list[str]:
@@ -208,9 +207,15 @@ def _predictions(settings: Settings, model: str | None) -> Predictions | None:
     )
 
 
-def _tally(decisions: Sequence[str], larger: int) -> Tally:
+def _tally(one: Callable[[Draw, int], tuple[Paired, Verdict]], *, trials: int, seed: int) -> Tally:
+    """How that many trials end; each has a draw of its own."""
+    decisions, larger = [], 0
+    for trial in range(trials):
+        texts, verdict = one(np.random.default_rng([seed, trial]), trial)
+        decisions.append(verdict.decision)
+        larger += bool(texts.challenger_right.sum() > texts.champion_right.sum())
     return Tally(
-        trials=len(decisions),
+        trials=trials,
         promoted=decisions.count("promote"),
         held=decisions.count("hold"),
         refused=decisions.count("refuse"),

@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from sqlalchemy import Connection
 
 from bot.agents import add
 from bot.bench.heard import Heard, put
+from bot.bench.local_embedding import LocalEmbedding
 from bot.errors import KefuError
 from bot.learning.steps import threads
 from bot.learning.unknowns import UnknownTerms, refresh
@@ -67,26 +67,6 @@ class Plan:
     out_of_scope: Sequence[str] = ()
     settings: Mapping[str, str] | None = None
     seed: int = 7
-
-
-class LocalEmbedding:
-    """The embedder of a loaded model, without a service in between; it remembers vectors."""
-
-    def __init__(self, model: Any, remembered: dict[tuple[str, str], Any]) -> None:
-        self._model = model
-        self._remembered = remembered
-
-    async def embed(self, texts: Sequence[str]) -> tuple[Any, str]:
-        """(texts, dim) and the embedder's id."""
-        made_by = self._model.bundle.manifest.embedder_id
-        new = [text for text in texts if (made_by, text) not in self._remembered]
-        if new:
-            vectors, _ = self._model.ladder.embed([self._model.embed_query(text) for text in new])
-            self._remembered |= zip([(made_by, text) for text in new], vectors, strict=True)
-        return np.stack([self._remembered[made_by, text] for text in texts]), made_by
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
 
 
 class Company:

@@ -20,6 +20,7 @@ from bot.learning.datasets.store import DatasetStore
 from bot.learning.errors import NoChampion, StepFailed
 from bot.learning.loop_parts import bundle_of
 from bot.learning.opened import opened_journal
+from bot.learning.proof.questions import KEY, LEAST, Questions, by_lot
 from bot.learning.run_folder import RunFolder
 from bot.log import dataset_versions, held_back, learning_runs, proof_questions, training_runs
 from bot.log.journal import Journal
@@ -31,7 +32,6 @@ from nlu.examples import Example
 
 if TYPE_CHECKING:
     from bot.learning.proof.proof import Proof
-    from bot.learning.proof.questions import Questions
 
 Report = dict[str, Any]
 
@@ -121,7 +121,6 @@ async def prove(place: Workplace) -> Report:
     from bot.learning.proof.errors import NothingToProve
     from bot.learning.proof.proof import ProofOrder
     from bot.learning.proof.proof import prove as try_out
-    from bot.learning.proof.questions import KEY, Questions
     from bot.learning.proof.sets import frozen_examples, new_examples, out_of_scope_texts
     from bot.learning.proof.terms import ProofTerms
     from bot.log.shadow_turns import listed_texts
@@ -161,7 +160,7 @@ async def prove(place: Workplace) -> Report:
         fallback_threshold=settings.fallback_threshold,
     )
     proof = await asyncio.to_thread(try_out, order, say=_say)
-    asks = await _ask(place, proof) if questions is None else None
+    asks = await _ask(place, proof, again=questions is not None)
     if asks is not None:
         reasons = [*proof.verdict.reasons, asks.as_reason()]
         proof = replace(proof, verdict=replace(proof.verdict, reasons=reasons))
@@ -172,19 +171,20 @@ async def prove(place: Workplace) -> Report:
     return {"champion": champion, **proof.verdict.as_json(), **kept}
 
 
-async def _answered(place: Workplace, questions: "Questions") -> list[Example]:
+async def _answered(place: Workplace, questions: Questions) -> list[Example]:
     """What people said of the turns that they were asked about."""
     found = await place.journal.browse(partial(proof_questions.answers, turn_ids=questions.turns))
     _say(f"{len(found)} of {len(questions.turns)} messages that both take differently are labelled")
     return [Example(text=text, intent=intent) for text, intent in found.values()]
 
 
-async def _ask(place: Workplace, proof: "Proof") -> "Questions | None":
-    """Put what would settle an open proof into the review queue, and take out what was in it."""
-    from bot.learning.proof.questions import LEAST, Questions, by_lot
+async def _ask(place: Workplace, proof: "Proof", *, again: bool) -> Questions | None:
+    """Put what would settle an open proof into the review queue, and take out what was in it.
 
+    `again`: people were asked already; once is enough.
+    """
     settings, may = place.settings, list[str]()
-    if proof.verdict.may_be_asked:
+    if proof.verdict.may_be_asked and not again:
         may = await place.journal.browse(
             partial(proof_questions.unspoken, turn_ids=by_lot(proof.shadow, place.run["id"]))
         )

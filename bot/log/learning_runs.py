@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, literal, select, true, update
 
 from bot.log import tables
 from bot.log.tables import model_exposure as _exposure
@@ -27,17 +27,18 @@ def begin(connection: Connection, *, row: Mapping[str, Any]) -> bool:
 
 def latest(connection: Connection, *, limit: int = 1) -> list[Row]:
     """The newest runs of the loop, newest first; one that goes on is among them."""
-    rows = connection.execute(
-        select(_run).where(_run.c.kind == KIND).order_by(_run.c.created_at.desc()).limit(limit)
-    )
-    return [dict(row) for row in rows.mappings()]
+    return _newest(connection, true(), limit)
 
 
 def latest_made(connection: Connection, *, limit: int) -> list[Row]:
     """The newest runs that were to make a version, newest first: not those that prove again."""
+    return _newest(connection, _run.c.options["again"].as_string().is_(None), limit)
+
+
+def _newest(connection: Connection, which: ColumnElement[bool], limit: int) -> list[Row]:
     rows = connection.execute(
         select(_run)
-        .where(_run.c.kind == KIND, _run.c.options["again"].as_string().is_(None))
+        .where(_run.c.kind == KIND, which)
         .order_by(_run.c.created_at.desc())
         .limit(limit)
     )

@@ -7,12 +7,15 @@ from sqlalchemy import Connection, select
 from bot.log import annotations, tables
 from bot.log.review_candidates import Terms, give_reason, is_drawn
 from bot.log.review_scores import PROOF
+from bot.log.shadow_turns import texts_of
 
 _BATCH = 500  # keys in one IN (...)
 
 _annotation = tables.annotation
 _candidate = tables.review_candidate
 _turn = tables.turn
+
+_ANNOTATED = select(_annotation.c.id).where(_annotation.c.turn_id == _turn.c.id).exists()
 
 
 def unspoken(connection: Connection, *, turn_ids: Sequence[str]) -> list[str]:
@@ -22,7 +25,6 @@ def unspoken(connection: Connection, *, turn_ids: Sequence[str]) -> list[str]:
     """
     there: set[str] = set()
     for batch in _batches(turn_ids):
-        spoken_of = select(_annotation.c.id).where(_annotation.c.turn_id == _turn.c.id).exists()
         closed = (
             select(_candidate.c.turn_id)
             .where(_candidate.c.turn_id == _turn.c.id, _candidate.c.state != "first")
@@ -30,7 +32,7 @@ def unspoken(connection: Connection, *, turn_ids: Sequence[str]) -> list[str]:
         )
         there |= set(
             connection.execute(
-                select(_turn.c.id).where(_turn.c.id.in_(batch), ~spoken_of, ~closed)
+                select(_turn.c.id).where(_turn.c.id.in_(batch), ~_ANNOTATED, ~closed)
             ).scalars()
         )
     return [turn_id for turn_id in turn_ids if turn_id in there and not is_drawn(turn_id)]
@@ -65,20 +67,17 @@ def answers(connection: Connection, *, turn_ids: Collection[str]) -> dict[str, t
         holds = annotations.effective(of_turn)
         if holds is not None and holds.state == "labelled" and holds.labels is not None:
             intents[turn_id] = holds.labels["intent"]
-    found: dict[str, tuple[str, str]] = {}
-    for batch in _batches([turn_id for turn_id, intent in intents.items() if intent is not None]):
-        rows = connection.execute(select(_turn.c.id, _turn.c.text).where(_turn.c.id.in_(batch)))
-        found |= {row.id: (row.text, intents[row.id]) for row in rows}
-    return found
+    known = [turn_id for turn_id, intent in intents.items() if intent is not None]
+    texts = texts_of(connection, turn_ids=known)
+    return {turn_id: (text, intents[turn_id]) for turn_id, text in texts.items()}
 
 
 def spoken_of(connection: Connection, *, turn_ids: Collection[str]) -> int:
     """How many of these turns wait for nobody: labelled, rejected, or gone from the log."""
     waiting = 0
     for batch in _batches(list(turn_ids)):
-        annotated = select(_annotation.c.id).where(_annotation.c.turn_id == _turn.c.id).exists()
         waiting += len(
-            connection.execute(select(_turn.c.id).where(_turn.c.id.in_(batch), ~annotated)).all()
+            connection.execute(select(_turn.c.id).where(_turn.c.id.in_(batch), ~_ANNOTATED)).all()
         )
     return len(turn_ids) - waiting
 

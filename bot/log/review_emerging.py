@@ -4,7 +4,6 @@ What is new to a company is new to its log: before it came up nobody wrote anyth
 shows where the model does not, which takes half of such messages for something that it knows.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,8 @@ from bot.log import tables
 from bot.log.emergence import LEAST_TEXTS, emergence, false_share, nearest_texts
 from bot.log.k_centre import k_centre
 from bot.log.review_pool import Labelled
-from bot.log.review_scores import FALLBACK, is_reviewable, text_key
+from bot.log.review_scores import FALLBACK
+from bot.log.said_turns import Sieve, confidence_of, said_turns
 
 BACK = timedelta(weeks=8)  # half of it is of late
 TURNS = 6_000  # a sample of them
@@ -34,7 +34,6 @@ _UNLIKE = 0.5
 # So many labelled ones among those nearest to a turn halve what it would teach.
 _LABELLED = 8
 
-_conversation = tables.conversation
 _turn = tables.turn
 
 Vectors = Mapping[str, NDArray[np.float32]]  # by turn, (dim,), of length one
@@ -58,32 +57,16 @@ def sampled_turns(connection: Connection, *, since: datetime) -> list[Sampled]:
     within = _turn.c.created_at >= since
     count = connection.execute(select(func.count()).select_from(_turn).where(within)).scalar_one()
     rows = connection.execute(
-        select(
-            _turn.c.id,
-            _turn.c.text,
-            _turn.c.intent,
-            _turn.c.confidence,
-            func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
-        )
-        .join(_conversation, _conversation.c.id == _turn.c.conversation_id)
+        said_turns()
         .where(within, _drawn(TURNS / max(count, TURNS)))
         .order_by(_turn.c.created_at, _turn.c.id)
     )
-    found = []
-    seen: set[str] = set()
-    shares: Counter[str] = Counter()
-    for row in rows:
-        key = text_key(row.text)
-        if key in seen or shares[row.customer] >= PER_CUSTOMER or not is_reviewable(row.text):
-            continue
-        seen.add(key)
-        shares[row.customer] += 1
-        # Of a fallback it is the confidence in that nothing is meant.
-        confidence = 0.0 if row.intent == FALLBACK else row.confidence or 0.0
-        found.append(
-            Sampled(turn_id=row.id, text=row.text, intent=row.intent, confidence=confidence)
-        )
-    return found
+    sieve = Sieve(PER_CUSTOMER)
+    return [
+        Sampled(turn_id=row.id, text=row.text, intent=row.intent, confidence=confidence_of(row))
+        for row in rows
+        if sieve.passes(row)
+    ]
 
 
 def _drawn(share: float) -> ColumnElement[bool]:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from bot.log import tables
 from bot.log.review_emerging import MOST
-from bot.log.review_scores import EMERGING, FALLBACK, is_reviewable, text_key
+from bot.log.review_scores import EMERGING, FALLBACK, is_reviewable
+from bot.log.said_turns import Sieve, confidence_of, said_turns
 
 _BATCH = 500  # keys in one IN (...)
 
 _annotation = tables.annotation
 _cluster = tables.unknown_cluster
-_conversation = tables.conversation
 _member = tables.unknown_member
 _review = tables.review_candidate
 _turn = tables.turn
@@ -59,8 +59,7 @@ def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
     fell_back = or_(_turn.c.intent == FALLBACK, _turn.c.confidence < wanted.not_understood)
     unsure = and_(~fell_back, _turn.c.confidence < wanted.below)
     found: list[Candidate] = []
-    seen: set[str] = set()
-    shares: Counter[str] = Counter()
+    sieve = Sieve(wanted.per_customer)
     for which in (of_late, fell_back, unsure):
         rows = connection.execute(
             _of_nobody(wanted.since).where(which), execution_options={"yield_per": 1000}
@@ -68,19 +67,13 @@ def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
         for row in rows:
             if len(found) >= wanted.most:
                 break
-            key = text_key(row.text)
-            if key in seen or shares[row.customer] >= wanted.per_customer:
+            if not sieve.passes(row):
                 continue
-            if not is_reviewable(row.text):
-                continue
-            seen.add(key)
-            shares[row.customer] += 1
             found.append(
                 Candidate(
                     turn_id=row.id,
                     text=row.text,
-                    # Of a fallback it is the confidence in that nothing is meant.
-                    confidence=0.0 if row.intent == FALLBACK else row.confidence or 0.0,
+                    confidence=confidence_of(row),
                     emerging=emerging.get(row.id, 0.0),
                 )
             )
@@ -151,14 +144,7 @@ def _of_nobody(since: datetime) -> Select[Any]:
         .exists()
     )
     return (
-        select(
-            _turn.c.id,
-            _turn.c.text,
-            _turn.c.intent,
-            _turn.c.confidence,
-            func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
-        )
-        .join(_conversation, _conversation.c.id == _turn.c.conversation_id)
+        said_turns()
         .where(_turn.c.created_at >= since, ~spoken_of, ~decided)
         .order_by(_turn.c.created_at.desc(), _turn.c.id.desc())
     )

@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from bot.learning import steps
+from bot.learning.opened import opened_journal
 from bot.learning.proof.shadow import Change, Shadow
 from bot.log import proof_questions, review_candidates, review_queue, reviews, tables
 from bot.log.annotations import Judgement
-from bot.log.database import open_engine, upgrade
+from bot.log.database import upgrade
 from bot.log.journal import Journal
 from bot.log.review_candidates import Terms
 from bot.log.review_queue import Wanted
@@ -74,15 +75,10 @@ async def log(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     # Chance is tested by itself.
     monkeypatch.setattr(review_candidates, "RANDOM_SHARE", 1e-12)
     upgrade(database_url)
-    journal = Journal(
-        write_engine=open_engine(database_url, writer=True),
-        read_engine=open_engine(database_url),
-        world=World(),
-    )
-    journal.start()
-    await journal.write(lambda connection: add_agents(connection, "ann", "ben"))
-    yield Log(journal)
-    await journal.close()
+    settings = Settings(_env_file=None, database_url=database_url)
+    async with opened_journal(settings, World()) as journal:
+        await journal.write(lambda connection: add_agents(connection, "ann", "ben"))
+        yield Log(journal)
 
 
 async def test_what_is_asked_about_comes_first_in_the_queue(log: Log) -> None:
@@ -178,7 +174,7 @@ def proof(turns: list[str], *, is_open: bool = True) -> Any:
 async def test_an_open_proof_asks_by_lot_and_reads_the_answers(log: Log) -> None:
     turns = await log.add(*(f"message {'x' * number} here" for number in range(30)))
     await log.say(turns[0], intent="pay")
-    questions = await steps._ask(place(log, learn_questions=10), proof(turns))
+    questions = await steps._ask(place(log, learn_questions=10), proof(turns), again=False)
     assert questions is not None
     assert (questions.champion, len(questions.turns)) == ("v1", 10)
     # What somebody has spoken of already is none of those that stand for all.
@@ -188,9 +184,12 @@ async def test_an_open_proof_asks_by_lot_and_reads_the_answers(log: Log) -> None
     await log.say(questions.turns[3], intent="track")
     answered = await steps._answered(place(log), questions)
     assert [example.intent for example in answered] == ["track"]
-    # A proof that is decided asks nothing, and what was asked is taken out.
-    assert await steps._ask(place(log), proof(turns, is_open=False)) is None
-    assert not any("proof" in reasons for reasons in (await log.reasons()).values())
+    # A proof that is decided asks nothing, and what was asked is taken out; so is the second one.
+    for is_open, again in ((False, False), (True, True)):
+        await log.ask(*questions.turns)
+        assert any("proof" in reasons for reasons in (await log.reasons()).values())
+        assert await steps._ask(place(log), proof(turns, is_open=is_open), again=again) is None
+        assert not any("proof" in reasons for reasons in (await log.reasons()).values())
 
 
 @pytest.mark.parametrize(("differ", "asked"), [(7, 24), (30, 7), (30, 0)])
@@ -198,5 +197,5 @@ async def test_too_few_to_decide_anything_are_not_asked_about(
     log: Log, differ: int, asked: int
 ) -> None:
     turns = await log.add(*(f"message {'x' * number} here" for number in range(differ)))
-    assert await steps._ask(place(log, learn_questions=asked), proof(turns)) is None
+    assert await steps._ask(place(log, learn_questions=asked), proof(turns), again=False) is None
     assert not any("proof" in reasons for reasons in (await log.reasons()).values())

@@ -100,15 +100,15 @@ def asked(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
         return []
     texts = evidence.asked.texts
     gained, lost = texts.changes()
+    better_p = mcnemar(gained, lost, better="challenger")
     worse_p = mcnemar(gained, lost, better="champion", mid=True)
     level: Level = "note"
-    if _asked_shows_gain(evidence, terms):
+    if better_p <= terms.second_alpha:
         level, said = "promote", "and that is a gain"
     elif worse_p <= terms.side_alpha:
         level, said = "refuse", "and that is a loss"
     else:
         said = "which proves neither"
-    better_p = mcnemar(gained, lost, better="challenger")
     sentence = (
         f"Of {evidence.asked.differ} real messages that both take differently people labelled "
         f"{texts.n}, drawn by lot: the challenger alone has {gained} right, the champion alone "
