@@ -1,12 +1,14 @@
 """Groups of messages that nothing was known for and that are alike: perhaps intents without a name.
 
 Agglomerative clustering by average linkage on the cosine (Sokal and Michener, "A statistical method
-for evaluating systematic relationships", 1958): it finds one group among strays as well as many.
-docs/guide/learning-unknowns.md has the figures that it and its bound were chosen by.
+for evaluating systematic relationships", 1958), and of its tree the branches that are most worth a
+look: no one distance fits all topics. docs/guide/learning-unknowns.md has the figures that it and
+its bounds were chosen by.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.log import review_pool, unknown_candidates, unknowns
+from bot.log import review_alike, review_pool, unknown_candidates, unknowns
 from bot.log.journal import Journal
+from bot.log.review_pool import Labelled
 from bot.log.review_ranking import CannotEmbed, Embedding
 from bot.log.unknown_candidates import Candidate, Wanted
 from bot.log.unknowns import Found
@@ -47,28 +50,53 @@ class UnknownTerms:
     examples: int = 8
     examples_of: int = 20_000
     known: float = 0.8
-    least: int = 4  # texts in a group
-    # Mean distance (one less the cosine) up to which two groups are one.
-    apart: float = 0.65
+    # Texts in a group, those included that somebody has labelled with an intent that the model
+    # still misses; and how many of them nobody has labelled.
+    least: int = 4
+    least_open: int = 2
+    # The most that two parts of a group may lie apart: mean distance, one less the cosine.
+    apart: float = 0.75
     groups: int = 40  # the most that a person is shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branches:
+    """The branches of a tree of texts that may be groups, each with its texts side by side."""
+
+    order: NDArray[np.intp]  # (texts,): their indices as the tree has them
+    starts: NDArray[np.intp]  # (branches,): where in that order its texts begin
+    sizes: NDArray[np.intp]  # (branches,): how many they are
+    heights: NDArray[np.float64]  # (branches,): how far its two parts lie apart
+
+    def sum_of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(branches, ...): the sum over the texts of each of what each text has, (texts, ...)."""
+        ahead = np.zeros((1, *values.shape[1:]))
+        summed = np.concatenate([ahead, np.cumsum(values[self.order], axis=0, dtype=np.float64)])
+        found: NDArray[Any] = summed[self.starts + self.sizes] - summed[self.starts]
+        return found
+
+    def centres(self, vectors: Vectors) -> Vectors:
+        """(branches, dim): the middle of each, of length one."""
+        summed = self.sum_of(vectors)
+        lengths = np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-9)
+        return np.asarray(summed / lengths, dtype=np.float32)
+
+
+Worth = Callable[[Branches], NDArray[Any]]  # (branches,); 0 for what is no group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """Texts that are alike: their indices, the most typical first, with their likeness.
 
-    `likeness` is each one's cosine to the middle, `cohesion` the mean of them, `centre` the middle.
+    `likeness` is each one's cosine to the middle, `cohesion` the mean of them; `worth` is what it
+    was chosen by.
     """
 
     indices: tuple[int, ...]
     likeness: tuple[float, ...]
     cohesion: float
-    centre: Vectors  # (dim,)
-
-    @property
-    def weight(self) -> float:
-        """How much of a group it is: many texts, much alike."""
-        return len(self.indices) * self.cohesion
+    worth: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,20 +107,51 @@ class Refreshed:
     clusters: int
 
 
-def find_clusters(vectors: Vectors, *, terms: UnknownTerms) -> list[Cluster]:
-    """The groups among vectors of length one, (texts, dim), by size and cohesion."""
+def by_size(branches: Branches) -> NDArray[Any]:
+    """What a branch is worth where only its texts count, (branches,)."""
+    return np.sqrt(branches.sizes)
+
+
+def find_clusters(
+    vectors: Vectors, *, terms: UnknownTerms, worth: Worth = by_size
+) -> list[Cluster]:
+    """The groups among vectors of length one, (texts, dim), those first that are most worth it.
+
+    Of branches of which one holds the other that is taken which is worth more, the closer its parts
+    are the more.
+    """
     if len(vectors) < max(2, terms.least):
         return []
-    from scipy.cluster.hierarchy import fcluster, linkage
+    branches = _branches(vectors, terms)
+    worths = worth(branches) * (1.0 - branches.heights)
+    taken = np.zeros(len(vectors), dtype=bool)  # in the order of the tree
+    found: list[Cluster] = []
+    for index in np.argsort(-worths, kind="stable"):
+        start, size = branches.starts[index], branches.sizes[index]
+        if worths[index] <= 0 or len(found) >= terms.groups:
+            break
+        if not taken[start : start + size].any():
+            taken[start : start + size] = True
+            members = branches.order[start : start + size]
+            found.append(_cluster(vectors, members, float(worths[index])))
+    return found
 
-    tree = linkage(_distances(vectors), "average")
-    labels = fcluster(tree, terms.apart, "distance")  # (texts,), from 1 on
-    sizes = np.bincount(labels)
-    found = [
-        _cluster(vectors, np.flatnonzero(labels == label))
-        for label in np.flatnonzero(sizes >= terms.least)
-    ]
-    return sorted(found, key=lambda one: one.weight, reverse=True)
+
+def _branches(vectors: Vectors, terms: UnknownTerms) -> Branches:
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    count = len(vectors)
+    tree = linkage(_distances(vectors), "average")  # (texts - 1, 4)
+    order = leaves_list(tree).astype(np.intp)
+    starts = np.empty(2 * count - 1, dtype=np.intp)
+    starts[order] = np.arange(count)
+    for number, (one, other) in enumerate(tree[:, :2].astype(np.intp)):
+        starts[count + number] = min(starts[one], starts[other])
+    heights, sizes = tree[:, 2], tree[:, 3].astype(np.intp)
+    kept = (sizes >= terms.least) & (heights <= terms.apart)
+    return Branches(
+        order=order, starts=starts[count:][kept], sizes=sizes[kept], heights=heights[kept]
+    )
 
 
 async def refresh(
@@ -111,6 +170,9 @@ async def refresh(
         per_customer=terms.per_customer,
     )
     texts = await journal.browse(partial(unknown_candidates.candidates, wanted=wanted))
+    labelled = await journal.browse(review_pool.read_labelled)
+    missed = review_alike.missed(labelled[: review_alike.COMPARED])
+    young = [one for one in labelled if one.intent in missed]
     known = await journal.browse(
         partial(
             unknown_candidates.known_examples,
@@ -118,12 +180,14 @@ async def refresh(
             sure=terms.below,
             of_each=terms.examples,
             most=terms.examples_of,
+            without=sorted(missed),
         )
     )
-    asked = [(one.turn_id, one.text) for one in texts]
+    asked = [(text.turn_id, text.text) for text in texts]
+    asked += [(one.turn_id, one.text) for one in young]
     vectors = await _embedded(journal, embedding, asked + known)
     found = await asyncio.to_thread(
-        _found, texts, vectors[: len(texts)], vectors[len(texts) :], terms
+        _found, texts, young, vectors[: len(asked)], vectors[len(asked) :], terms
     )
     count = await journal.write(
         partial(unknowns.replace_open, found=found, now=world.now(), new_id=world.new_id)
@@ -132,37 +196,68 @@ async def refresh(
 
 
 def _found(
-    texts: Sequence[Candidate], vectors: Vectors, known: Vectors, terms: UnknownTerms
+    texts: Sequence[Candidate],
+    young: Sequence[Labelled],
+    vectors: Vectors,
+    known: Vectors,
+    terms: UnknownTerms,
 ) -> list[Found]:
-    """The groups among what is not known, those first that are most worth a look."""
+    """The groups among what is not known, those first that are most worth a look.
+
+    `vectors` (texts and young, dim). What was labelled with a young intent helps to tell that its
+    others are a group, and is no member: it is counted by intent.
+    """
     of_late = np.array([text.emerging for text in texts]) > 0
-    strange = np.flatnonzero(of_late | (likeness_to(vectors, known) < terms.known))
-    clusters = find_clusters(vectors[strange], terms=terms)
-    if not clusters:
-        return []
-    likeness = likeness_to(np.stack([one.centre for one in clusters]), known)  # (clusters,)
+    strange = np.flatnonzero(of_late | (likeness_to(vectors[: len(texts)], known) < terms.known))
+    unnamed: list[Candidate] = [texts[int(index)] for index in strange]
+    grouped = vectors[np.concatenate([strange, np.arange(len(texts), len(vectors))])]
+    worth = partial(_worth, unnamed=unnamed, vectors=grouped, known=known, terms=terms)
     found = []
-    for one, like in zip(clusters, likeness, strict=True):
-        members = [texts[index] for index in strange[list(one.indices)]]
+    for one in find_clusters(grouped, terms=terms, worth=worth):
+        members: list[tuple[str, float]] = []
+        labels: Counter[str] = Counter()
+        for index, near in zip(one.indices, one.likeness, strict=True):
+            if index < len(unnamed):
+                members.append((unnamed[index].turn_id, round(near, 4)))
+            else:
+                labels[str(young[index - len(unnamed)].intent)] += 1
         found.append(
             Found(
                 cohesion=round(one.cohesion, 4),
-                worth=round(_worth(members, float(like)), 4),
-                members=[
-                    (member.turn_id, round(near, 4))
-                    for member, near in zip(members, one.likeness, strict=True)
-                ],
+                worth=round(one.worth, 4),
+                members=members,
+                labels=dict(labels.most_common()),
             )
         )
-    return sorted(found, key=lambda one: one.worth, reverse=True)[: terms.groups]
+    return found
 
 
-def _worth(members: Sequence[Candidate], likeness: float) -> float:
-    """What a group is worth to look at: large, and of late or unlike what is known."""
-    confidence = sum(member.confidence for member in members) / len(members)
-    emerging = sum(member.emerging for member in members) / len(members)
-    strange = max(0.0, 1 - likeness) * (1.3 - confidence)
-    return float(len(members) ** 0.5) * (strange + _OF_LATE * emerging)
+def _worth(
+    branches: Branches,
+    *,
+    unnamed: Sequence[Candidate],
+    vectors: Vectors,
+    known: Vectors,
+    terms: UnknownTerms,
+) -> NDArray[Any]:
+    """What each branch is worth to look at: large, and of late or unlike what is known.
+
+    The first of `vectors` are of what nobody has named; how surely, and of late, is told by those.
+    """
+    named = np.zeros(len(vectors) - len(unnamed))
+    count = branches.sum_of(np.concatenate([np.ones(len(unnamed)), named]))
+    sums = [
+        branches.sum_of(np.concatenate([values, named]))
+        for values in (
+            np.array([one.confidence for one in unnamed]),
+            np.array([one.emerging for one in unnamed]),
+        )
+    ]
+    confidence, emerging = (total / np.maximum(count, 1.0) for total in sums)
+    likeness = likeness_to(branches.centres(vectors), known)
+    strange = np.maximum(0.0, 1.0 - likeness) * (1.3 - confidence)
+    worth = by_size(branches) * (strange + _OF_LATE * emerging)
+    return np.where(count >= terms.least_open, worth, 0.0)
 
 
 def likeness_to(vectors: Vectors, known: Vectors) -> NDArray[np.float32]:
@@ -218,14 +313,13 @@ def _distances(vectors: Vectors) -> NDArray[np.float64]:
     return np.concatenate(rows).astype(np.float64)
 
 
-def _cluster(vectors: Vectors, indices: NDArray[np.intp]) -> Cluster:
-    mean = vectors[indices].mean(axis=0)  # (dim,)
-    centre = mean / (float(np.linalg.norm(mean)) or 1.0)
-    likeness = vectors[indices] @ centre  # (members,)
+def _cluster(vectors: Vectors, members: NDArray[np.intp], worth: float) -> Cluster:
+    mean = vectors[members].mean(axis=0)  # (dim,)
+    likeness = vectors[members] @ (mean / (float(np.linalg.norm(mean)) or 1.0))  # (members,)
     order = np.argsort(-likeness, kind="stable")
     return Cluster(
-        indices=tuple(int(index) for index in indices[order]),
+        indices=tuple(int(index) for index in members[order]),
         likeness=tuple(float(value) for value in likeness[order]),
         cohesion=float(likeness.mean()),
-        centre=centre.astype(np.float32),
+        worth=worth,
     )

@@ -1,7 +1,7 @@
 """Reads what came up of late or was not surely understood, to be grouped; and what is known."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,18 +82,27 @@ def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
 
 
 def known_examples(
-    connection: Connection, *, since: datetime, sure: float, of_each: int, most: int
+    connection: Connection,
+    *,
+    since: datetime,
+    sure: float,
+    of_each: int,
+    most: int,
+    without: Collection[str] = (),
 ) -> list[tuple[str, str]]:
     """(turn, text) of what is known: of each intent the newest turns that are surely of it.
 
     Labelled by a person, or taken for it with at least so much confidence. Of the newest `most`
-    turns of either kind, at most `of_each` an intent.
+    turns of either kind, at most `of_each` an intent; of the intents `without` none is labelled.
     """
     labelled = (
         select(_turn.c.id, _turn.c.text, _annotation.c.intent)
         .join(_annotation, _annotation.c.turn_id == _turn.c.id)
         .where(
-            _annotation.c.kind == "label", _annotation.c.intent.is_not(None), _stands(_annotation)
+            _annotation.c.kind == "label",
+            _annotation.c.intent.is_not(None),
+            _annotation.c.intent.not_in(without),
+            _stands(_annotation),
         )
         .order_by(_annotation.c.created_at.desc(), _annotation.c.id.desc())
         .limit(most)

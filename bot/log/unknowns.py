@@ -33,12 +33,14 @@ Row = dict[str, Any]
 class Found:
     """A group: how alike its turns are, and how near each is to its middle (turn id, cosine).
 
-    `worth`: where it stands among the others.
+    `worth`: where it stands among the others. `labels`: what people have called others that are
+    like its turns, and how many of them, most often first.
     """
 
     cohesion: float
     worth: float
     members: Sequence[tuple[str, float]]
+    labels: Mapping[str, int]
 
 
 def replace_open(
@@ -239,7 +241,12 @@ def _put(
     now: datetime,
     new_id: Callable[[], str],
 ) -> None:
-    values: Row = {"size": len(members), "cohesion": one.cohesion, "worth": one.worth}
+    values: Row = {
+        "size": len(members),
+        "cohesion": one.cohesion,
+        "worth": one.worth,
+        "labels": dict(one.labels),
+    }
     if id_ is None:
         id_ = new_id()
         connection.execute(

@@ -49,7 +49,12 @@ def fill(state_dir: Path) -> tuple[str, ...]:
 
 def _groups(connection: Connection, turns: list[str]) -> None:
     found = [
-        Found(cohesion=0.7, worth=1.0, members=[(turn, 0.8) for turn in turns[start : start + 12]])
+        Found(
+            cohesion=0.7,
+            worth=1.0,
+            members=[(turn, 0.8) for turn in turns[start : start + 12]],
+            labels={LONG: 3},
+        )
         for start in (0, 12, 24)
     ]
     unknowns.replace_open(connection, found=found, now=utc_now(), new_id=sortable_id)

@@ -25,6 +25,7 @@ UNKNOWN = (("nlu_fallback", 0.7), ("track_order", 0.2))
 UNSURE = (("track_order", 0.4), ("cancel_order", 0.35))
 SURE = (("track_order", 0.99), ("cancel_order", 0.003))
 SURE_ENOUGH = (("track_order", 0.98), ("cancel_order", 0.01))
+GIFT = (("gift", 0.9), ("track_order", 0.05))
 GIFTS = [f"gift wrapping {word}" for word in ("please", "now", "today", "paper", "box", "bow")]
 STORES = [f"store opening {word}" for word in ("sunday", "night", "early", "late", "noon")]
 
@@ -144,13 +145,14 @@ async def test_what_is_like_what_is_known_needs_no_group(log: Log) -> None:
     await log.add(parcels, ranking=UNSURE)
     gifts = await log.add(GIFTS, ranking=UNSURE)
     assert len(await log.refresh(known=0.7)) == 2
-    # The model is sure of two much like them; of gifts somebody has labelled one only.
+    # The model is sure of two much like them; of gifts somebody has labelled one only. It had
+    # taken it for that, too.
     await log.add(["parcel lost", "parcel lost parcel"], ranking=SURE_ENOUGH)
-    (label,) = await log.add(["gift wrapping"], ranking=UNSURE)
+    (label,) = await log.add(["gift wrapping"], ranking=GIFT)
     await log.say(label, intent="gift")
     (found,) = await log.refresh(known=0.7)
     assert set(await log.members(found["id"])) == set(gifts)
-    (label,) = await log.add(["wrapping gift gift"], ranking=UNSURE)
+    (label,) = await log.add(["wrapping gift gift"], ranking=GIFT)
     await log.say(label, intent="gift")
     assert await log.refresh(known=0.7) == []
 
@@ -183,9 +185,35 @@ async def test_the_same_words_count_once_and_so_do_many_of_one_customer(log: Log
     assert len(await log.refresh()) == 1
 
 
+async def test_labels_of_an_intent_that_the_model_misses_make_a_group_of_the_last_of_it(
+    log: Log,
+) -> None:
+    gifts = await log.add(GIFTS, ranking=UNSURE)
+    for turn_id in gifts[:3]:
+        await log.say(turn_id, intent="gift")
+    assert await log.refresh(least_open=4) == []
+    (found,) = await log.refresh()
+    assert (found["left"], found["labels"]) == (3, {"gift": 3})
+    assert set(await log.members(found["id"])) == set(gifts[3:])
+    # They are labelled with the rest; a last one alone is for the review queue.
+    await log.name(found["id"], gifts[3:5], intent="gift")
+    assert await log.refresh() == []
+
+
+async def test_labels_of_an_intent_that_the_model_tells_are_no_part_of_a_group(log: Log) -> None:
+    gifts = await log.add(GIFTS[:2], ranking=GIFT)
+    for turn_id in gifts:
+        await log.say(turn_id, intent="gift")
+    await log.add(GIFTS[2:5], ranking=UNSURE)
+    assert await log.refresh(known=0.99) == []
+    await log.add(GIFTS[5:], ranking=UNSURE)
+    (found,) = await log.refresh(known=0.99)
+    assert (found["left"], found["labels"]) == (4, {})
+
+
 async def test_what_somebody_spoke_of_and_what_is_long_ago_is_left_out(log: Log) -> None:
     gifts = await log.add(GIFTS)
-    await log.say(gifts[0], intent="gift")
+    await log.say(gifts[0], kind="reject", reject_reason="spam")
     await log.say(gifts[1], kind="reject", reject_reason="spam")
     await log.say(gifts[2], kind="reject", reject_reason="spam")
     assert await log.refresh() == []
@@ -195,7 +223,7 @@ async def test_what_somebody_spoke_of_and_what_is_long_ago_is_left_out(log: Log)
 
 
 async def test_a_label_that_was_taken_back_is_none(log: Log) -> None:
-    gifts = await log.add(GIFTS[:4])
+    gifts = await log.add(GIFTS[:4], ranking=(("gift", 0.5), ("track_order", 0.4)))
     await log.say(gifts[0], intent="gift")
     assert await log.refresh() == []
     (annotation,) = await log.journal.read(lambda c: annotations.newest_of(c, agent_id="ben"))

@@ -37,6 +37,12 @@ class Group:
     guesses: list[tuple[str, float]]
     customers: int
 
+    @property
+    def suggested(self) -> str:
+        """What most of the labelled messages like these are called; empty where none are."""
+        labels: dict[str, int] = self.row["labels"] or {}
+        return max(labels, key=lambda intent: labels[intent], default="")
+
 
 class UnknownPages:
     """Groups to look at for who reviews."""

@@ -146,6 +146,9 @@ unknown_cluster = Table(
     Column("cohesion", Float, nullable=False),
     # Where it stands among the others; 0 for those from before this was kept.
     Column("worth", Float, nullable=False, server_default="0"),
+    # What people have called messages like its own, with how many of them; NULL from before this
+    # was kept.
+    Column("labels", Json),
     # What a person called it.
     Column("intent", Text),
     Column("created_at", UtcDateTime, nullable=False),

@@ -109,6 +109,24 @@ async def test_a_name_labels_what_is_ticked_in_the_reviewers_name(site: Running)
     assert "gift_wrapping" in await ben.text("/review/history")
 
 
+async def test_the_last_of_an_intent_come_up_under_what_others_like_them_are_called(
+    site: Running,
+) -> None:
+    turns = await say(site, GIFTS)
+    ben = await sign_in(site, "Ben", "reviewer")
+    form: Any = [("csrf", ben.csrf), ("intent", "gift_wrapping")]
+    form += [("turn", turn) for turn in turns[:3]]
+    group = group_of(await grouped(ben))
+    assert 'value=""' in await ben.text(f"{GROUPS}/{group}")
+    await ben.send("POST", f"{GROUPS}/{group}/name", {}, form)
+    page = await grouped(ben)
+    assert "Labelled and like these" in page
+    assert '<span class="mono">gift_wrapping</span> 3' in page
+    one = await ben.text(f"{GROUPS}/{group_of(page)}")
+    assert one.count('name="turn"') == 2
+    assert 'value="gift_wrapping"' in one
+
+
 @pytest.mark.parametrize("intent", ["", "gift wrapping", "nlu_fallback", "/gift", "x" * 200])
 async def test_what_is_no_name_is_refused_with_the_reason(site: Running, intent: str) -> None:
     turns = await say(site, GIFTS)

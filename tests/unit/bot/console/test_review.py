@@ -3,12 +3,14 @@
 import html
 import json
 import re
+from functools import partial
 from typing import Any
 
 import yaml
 
 from bot.console.review.words_of import letters_for, words_of
-from bot.log import annotations, tables
+from bot.log import annotations, proof_questions, tables
+from bot.log.review_candidates import Terms
 from tests.unit.bot.conftest import Running
 from tests.unit.bot.console.visitors import Visitor, sign_in
 
@@ -119,6 +121,23 @@ async def test_undo_brings_the_turn_back(running: Running) -> None:
     assert (await ada.post("/review/undo", json=True)).status == 409
     kinds = [row["kind"] for row in await rows_of(running, tables.annotation)]
     assert sorted(kinds) == ["label", "revoke"]
+
+
+async def test_where_a_proof_asks_no_intent_is_chosen_beforehand(running: Running) -> None:
+    (turn,) = await ask(running, "where is my parcel")
+    ada = await sign_in(running, "Ada", "reviewer")
+    chosen = re.compile(r'name="intent" value="[^"]+" checked')
+    assert chosen.search(await ada.text("/review"))
+    asked = await running.gateway.journal.write(
+        partial(proof_questions.ask, turn_ids=[turn], terms=Terms())
+    )
+    assert asked == [turn]
+    page = await ada.text("/review")
+    assert turn_on(page) == turn
+    assert not chosen.search(page)
+    # What somebody has said of it stands there when they look again.
+    await label(ada, turn, intent="cancel_order", queued="1", reason="proof")
+    assert chosen.search(await ada.text(f"/review/turns/{turn}"))
 
 
 async def test_without_scripts_forms_do_the_same(running: Running) -> None:
