@@ -6,10 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import psutil
@@ -138,15 +140,42 @@ def private_system(
 ) -> Iterator[PrivateSystem]:
     """Start a kefu in `state_dir`, with further `KEFU_` settings, and stop it at the end.
 
-    Raises SystemDidNotStart with the last line of its log.
+    That is also when this process gets a SIGTERM. Raises SystemDidNotStart with the last line of
+    its log.
     """
+    with ended_by_sigterm(), _started(state_dir, settings or {}) as system:
+        yield system
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """A SIGTERM is raised as SystemExit meanwhile, so that what was started is stopped.
+
+    In the main thread; elsewhere nobody can say what a signal does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _started(state_dir: Path, settings: Mapping[str, str]) -> Iterator[PrivateSystem]:
     state_dir.mkdir(parents=True, exist_ok=True)
     log = state_dir / "kefu.log"
     started = time.monotonic()
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "bot.cli", "up"],
-            env=private_environment(state_dir, settings or {}),
+            env=private_environment(state_dir, settings),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
