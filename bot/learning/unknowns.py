@@ -57,6 +57,8 @@ class UnknownTerms:
     # The most that two parts of a group may lie apart: mean distance, one less the cosine.
     apart: float = 0.75
     groups: int = 40  # the most that a person is shown
+    # With more texts a group is worth no more: it is a field rather than an intent.
+    full: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +258,8 @@ def _worth(
     confidence, emerging = (total / np.maximum(count, 1.0) for total in sums)
     likeness = likeness_to(branches.centres(vectors), known)
     strange = np.maximum(0.0, 1.0 - likeness) * (1.3 - confidence)
-    worth = by_size(branches) * (strange + _OF_LATE * emerging)
+    size = np.sqrt(np.minimum(branches.sizes, terms.full))
+    worth = size * (strange + _OF_LATE * emerging)
     return np.where(count >= terms.least_open, worth, 0.0)
 
 

@@ -46,7 +46,7 @@ def gain(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
         f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points, more than 0)."
     )
     level: Level = "promote" if proven else "hold"
-    if level == "hold" and (_knows_more(evidence, terms) or _asked_shows_gain(evidence, terms)):
+    if level == "hold" and (_knows_more(evidence, terms) or _Looks.of(evidence).show_gain(terms)):
         level = "note"
     return [Reason(name="gain", level=level, sentence=sentence, figures=figures)]
 
@@ -94,16 +94,16 @@ def asked(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
     """The third reason: what people said of real messages that both take differently.
 
     They were drawn by lot from all of these, so whoever is right more often here is so over all of
-    the messages. It is a second look, so it has half of the alpha.
+    the messages. It is a second look at what the test texts left open: both count together.
     """
     if evidence.asked is None:
         return []
     texts = evidence.asked.texts
     gained, lost = texts.changes()
-    better_p = mcnemar(gained, lost, better="challenger")
+    looks = _Looks.of(evidence)
     worse_p = mcnemar(gained, lost, better="champion", mid=True)
     level: Level = "note"
-    if better_p <= terms.second_alpha:
+    if looks.show_gain(terms):
         level, said = "promote", "and that is a gain"
     elif worse_p <= terms.side_alpha:
         level, said = "refuse", "and that is a loss"
@@ -112,8 +112,8 @@ def asked(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
     sentence = (
         f"Of {evidence.asked.differ} real messages that both take differently people labelled "
         f"{texts.n}, drawn by lot: the challenger alone has {gained} right, the champion alone "
-        f"{lost}, {said} (McNemar, one-sided: p = {shown_p(better_p)}, {terms.second_alpha:g} at "
-        "most)."
+        f"{lost}, {said} (McNemar, one-sided: p = {shown_p(looks.second)}; times that of the test "
+        f"texts {shown_p(looks.both)}, {shown_p(terms.both_looks)} at most)."
     )
     figures = {
         "n": texts.n,
@@ -121,18 +121,36 @@ def asked(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
         "replayed": evidence.asked.replayed,
         "gained": gained,
         "lost": lost,
-        "p_value": rounded_p(better_p),
+        "p_value": rounded_p(looks.second),
         "worse_p": rounded_p(worse_p),
-        "alpha": terms.second_alpha,
+        "both": rounded_p(looks.both),
+        "both_at_most": rounded_p(terms.both_looks),
     }
     return [Reason(name="asked", level=level, sentence=sentence, figures=figures)]
 
 
-def _asked_shows_gain(evidence: Evidence, terms: ProofTerms) -> bool:
-    if evidence.asked is None:
-        return False
-    gained, lost = evidence.asked.texts.changes()
-    return mcnemar(gained, lost, better="challenger") <= terms.second_alpha
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looks:
+    """One-sided p-values of a gain: on the test texts, and on what people were asked about."""
+
+    first: float
+    second: float
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "_Looks":
+        """Without a test text the first says nothing, and so does the second without an answer."""
+        found = [evidence.intents, *([] if evidence.asked is None else [evidence.asked.texts])]
+        p_values = [mcnemar(*texts.changes(), better="challenger") for texts in found]
+        return cls(first=p_values[0], second=(*p_values, 1.0)[1])
+
+    @property
+    def both(self) -> float:
+        """Their product."""
+        return self.first * self.second
+
+    def show_gain(self, terms: ProofTerms) -> bool:
+        """Whether both together prove a gain, and the second speaks for it."""
+        return self.second < 0.5 and self.both <= terms.both_looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What a challenger has to keep to; each bound with its reason."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -46,9 +47,15 @@ class ProofTerms:
     draws: int = 2_000
 
     @property
-    def second_alpha(self) -> float:
-        """Of a second look, at what people said after the first: half, so that both keep theirs."""
-        return self.alpha / 2
+    def both_looks(self) -> float:
+        """What the p-values of the test texts and of what people said later come to, at most.
+
+        The second look passes half of alpha of what the first did not: of what is no better the
+        p-values are even, so their product is below c where the first is above alpha in
+        c * -ln(alpha) of all (Bauer and Koehne, "Evaluation of experiments with adaptive interim
+        analyses", Biometrics 50, 1994).
+        """
+        return self.alpha / 2 / -math.log(self.alpha)
 
     @classmethod
     def of(cls, settings: Settings) -> "ProofTerms":
