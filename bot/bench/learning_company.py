@@ -287,10 +287,10 @@ class Company:
         return {"labels": budget - left, "groups": len(groups), "named": named}
 
     async def _unlike(self, members: Sequence[Mapping[str, Any]], count: int) -> list[str]:
-        """The turns among these that differ most from each other."""
+        """The turns among these that differ most from each other; one where all are the same."""
         vectors, _ = await self.embedding.embed([row["text"] for row in members])
-        chosen = k_centre(vectors, vectors[:0], count)
-        return [members[index]["id"] for index, _ in chosen]
+        chosen = [index for index, _ in k_centre(vectors, vectors[:0], count)]
+        return [members[index]["id"] for index in chosen or (0,)]
 
     def _label_next(self, connection: Connection, terms: Terms) -> str | None:
         order = review_queue.order_by_lot(self.chance, terms)
