@@ -1,14 +1,11 @@
 """Groups of messages that nothing was known for and that are alike: perhaps intents without a name.
 
-Agglomerative clustering by average linkage on the cosine (Sokal and Michener, "A statistical method
-for evaluating systematic relationships", 1958), and of its tree the branches that are most worth a
-look: no one distance fits all topics. docs/guide/learning-unknowns.md has the figures that it and
-its bounds were chosen by.
+docs/guide/learning-unknowns.md has the figures that the bounds were chosen by.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.learning.clusters import Branches, Vectors, find_clusters
 from bot.log import review_alike, review_pool, unknown_candidates, unknowns
 from bot.log.journal import Journal
 from bot.log.review_pool import Labelled
@@ -24,8 +22,6 @@ from bot.log.review_ranking import CannotEmbed, Embedding
 from bot.log.unknown_candidates import Candidate, Wanted
 from bot.log.unknowns import Found
 from bot.world import World
-
-Vectors = NDArray[np.float32]  # (texts, dim), of length one
 
 _TEXTS_AT_ONCE = 16
 # What it counts for that a group came up of late, beside 0.2 to 0.6 for being strange.
@@ -62,98 +58,11 @@ class UnknownTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Branches:
-    """The branches of a tree of texts that may be groups, each with its texts side by side."""
-
-    order: NDArray[np.intp]  # (texts,): their indices as the tree has them
-    starts: NDArray[np.intp]  # (branches,): where in that order its texts begin
-    sizes: NDArray[np.intp]  # (branches,): how many they are
-    heights: NDArray[np.float64]  # (branches,): how far its two parts lie apart
-
-    def sum_of(self, values: NDArray[Any]) -> NDArray[Any]:
-        """(branches, ...): the sum over the texts of each of what each text has, (texts, ...)."""
-        ahead = np.zeros((1, *values.shape[1:]))
-        summed = np.concatenate([ahead, np.cumsum(values[self.order], axis=0, dtype=np.float64)])
-        found: NDArray[Any] = summed[self.starts + self.sizes] - summed[self.starts]
-        return found
-
-    def centres(self, vectors: Vectors) -> Vectors:
-        """(branches, dim): the middle of each, of length one."""
-        summed = self.sum_of(vectors)
-        lengths = np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-9)
-        return np.asarray(summed / lengths, dtype=np.float32)
-
-
-Worth = Callable[[Branches], NDArray[Any]]  # (branches,); 0 for what is no group
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
-    """Texts that are alike: their indices, the most typical first, with their likeness.
-
-    `likeness` is each one's cosine to the middle, `cohesion` the mean of them; `worth` is what it
-    was chosen by.
-    """
-
-    indices: tuple[int, ...]
-    likeness: tuple[float, ...]
-    cohesion: float
-    worth: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
     """What a look came to: texts that were grouped, and the groups that are open now."""
 
     texts: int
     clusters: int
-
-
-def by_size(branches: Branches) -> NDArray[Any]:
-    """What a branch is worth where only its texts count, (branches,)."""
-    return np.sqrt(branches.sizes)
-
-
-def find_clusters(
-    vectors: Vectors, *, terms: UnknownTerms, worth: Worth = by_size
-) -> list[Cluster]:
-    """The groups among vectors of length one, (texts, dim), those first that are most worth it.
-
-    Of branches of which one holds the other that is taken which is worth more, the closer its parts
-    are the more.
-    """
-    if len(vectors) < max(2, terms.least):
-        return []
-    branches = _branches(vectors, terms)
-    worths = worth(branches) * (1.0 - branches.heights)
-    taken = np.zeros(len(vectors), dtype=bool)  # in the order of the tree
-    found: list[Cluster] = []
-    for index in np.argsort(-worths, kind="stable"):
-        start, size = branches.starts[index], branches.sizes[index]
-        if worths[index] <= 0 or len(found) >= terms.groups:
-            break
-        if not taken[start : start + size].any():
-            taken[start : start + size] = True
-            members = branches.order[start : start + size]
-            found.append(_cluster(vectors, members, float(worths[index])))
-    return found
-
-
-def _branches(vectors: Vectors, terms: UnknownTerms) -> Branches:
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    count = len(vectors)
-    tree = linkage(_distances(vectors), "average")  # (texts - 1, 4)
-    order = leaves_list(tree).astype(np.intp)
-    starts = np.empty(2 * count - 1, dtype=np.intp)
-    starts[order] = np.arange(count)
-    for number, (one, other) in enumerate(tree[:, :2].astype(np.intp)):
-        starts[count + number] = min(starts[one], starts[other])
-    heights, sizes = tree[:, 2], tree[:, 3].astype(np.intp)
-    kept = (sizes >= terms.least) & (heights <= terms.apart)
-    return Branches(
-        order=order, starts=starts[count:][kept], sizes=sizes[kept], heights=heights[kept]
-    )
 
 
 async def refresh(
@@ -215,7 +124,10 @@ def _found(
     grouped = vectors[np.concatenate([strange, np.arange(len(texts), len(vectors))])]
     worth = partial(_worth, unnamed=unnamed, vectors=grouped, known=known, terms=terms)
     found = []
-    for one in find_clusters(grouped, terms=terms, worth=worth):
+    clusters = find_clusters(
+        grouped, least=terms.least, apart=terms.apart, most=terms.groups, worth=worth
+    )
+    for one in clusters:
         members: list[tuple[str, float]] = []
         labels: Counter[str] = Counter()
         for index, near in zip(one.indices, one.likeness, strict=True):
@@ -308,21 +220,3 @@ async def _embedded(
             partial(review_pool.keep_vectors, turn_ids=ids, vectors=made, embedder=embedder)
         )
     return np.stack([vectors[turn_id] for turn_id, _ in texts]).astype(np.float32)
-
-
-def _distances(vectors: Vectors) -> NDArray[np.float64]:
-    """One less the cosine of each two, (texts * (texts - 1) / 2), row by row."""
-    rows = [np.maximum(1.0 - vectors[i + 1 :] @ vectors[i], 0.0) for i in range(len(vectors) - 1)]
-    return np.concatenate(rows).astype(np.float64)
-
-
-def _cluster(vectors: Vectors, members: NDArray[np.intp], worth: float) -> Cluster:
-    mean = vectors[members].mean(axis=0)  # (dim,)
-    likeness = vectors[members] @ (mean / (float(np.linalg.norm(mean)) or 1.0))  # (members,)
-    order = np.argsort(-likeness, kind="stable")
-    return Cluster(
-        indices=tuple(int(index) for index in members[order]),
-        likeness=tuple(float(value) for value in likeness[order]),
-        cohesion=float(likeness.mean()),
-        worth=worth,
-    )
