@@ -140,7 +140,7 @@ def _found(
                 cohesion=round(one.cohesion, 4),
                 worth=round(one.worth, 4),
                 members=members,
-                labels=dict(labels.most_common()),
+                labels=dict(labels),
             )
         )
     return found

@@ -34,7 +34,7 @@ class Found:
     """A group: how alike its turns are, and how near each is to its middle (turn id, cosine).
 
     `worth`: where it stands among the others. `labels`: what people have called others that are
-    like its turns, and how many of them, most often first.
+    like its turns, and how many of them.
     """
 
     cohesion: float

@@ -38,10 +38,15 @@ class Group:
     customers: int
 
     @property
+    def labels(self) -> list[tuple[str, int]]:
+        """What people have called messages like these, with how many of them, most often first."""
+        found: Counter[str] = Counter(self.row["labels"] or {})
+        return found.most_common()
+
+    @property
     def suggested(self) -> str:
-        """What most of the labelled messages like these are called; empty where none are."""
-        labels: dict[str, int] = self.row["labels"] or {}
-        return max(labels, key=lambda intent: labels[intent], default="")
+        """What most of those are called; empty where none are."""
+        return self.labels[0][0] if self.labels else ""
 
 
 class UnknownPages:

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from sqlalchemy import select
 
 from bot.console.learning.typical import typical_words
+from bot.console.learning.unknown import Group
 from bot.log import annotations, tables
 from tests.integration.review_log import add_turn
 from tests.understanding_service import UnderstandingService
@@ -125,6 +126,13 @@ async def test_the_last_of_an_intent_come_up_under_what_others_like_them_are_cal
     one = await ben.text(f"{GROUPS}/{group_of(page)}")
     assert one.count('name="turn"') == 2
     assert 'value="gift_wrapping"' in one
+
+
+@pytest.mark.parametrize("kept", [{"gifts": 1, "cards": 3, "boxes": 2}, None, {}])
+def test_what_most_are_called_is_suggested(kept: dict[str, int] | None) -> None:
+    group = Group(row={"labels": kept}, members=[], words=[], guesses=[], customers=1)
+    assert group.labels == ([("cards", 3), ("boxes", 2), ("gifts", 1)] if kept else [])
+    assert group.suggested == ("cards" if kept else "")
 
 
 @pytest.mark.parametrize("intent", ["", "gift wrapping", "nlu_fallback", "/gift", "x" * 200])
