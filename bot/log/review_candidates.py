@@ -19,6 +19,7 @@ from bot.log.review_scores import (
     primary,
     text_key,
 )
+from bot.log.said_turns import WRITER
 
 CUSTOMER_DAYS = 7
 # For a turn that waits without a reason any longer: who has it before them is to finish it.
@@ -58,7 +59,7 @@ def described_turns() -> Select[Any]:
         _turn.c.qa_pair_id,
         _turn.c.replies,
         _turn.c.created_at,
-        func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer_key"),
+        WRITER.label("customer_key"),
     ).join(_conversation, _conversation.c.id == _turn.c.conversation_id)
 
 

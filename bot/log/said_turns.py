@@ -11,15 +11,18 @@ from bot.log.review_scores import FALLBACK, is_reviewable, text_key
 _conversation = tables.conversation
 _turn = tables.turn
 
+# Who wrote a turn: a customer of a proven id, else the conversation.
+WRITER = func.coalesce(_conversation.c.customer_id, _conversation.c.id)
+
 
 def said_turns() -> Select[Any]:
-    """Every turn: id, text, intent, confidence, customer (without one, the conversation)."""
+    """Every turn: id, text, intent, confidence, customer (its WRITER)."""
     return select(
         _turn.c.id,
         _turn.c.text,
         _turn.c.intent,
         _turn.c.confidence,
-        func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
+        WRITER.label("customer"),
     ).join(_conversation, _conversation.c.id == _turn.c.conversation_id)
 
 

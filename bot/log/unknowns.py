@@ -16,6 +16,7 @@ from bot.errors import RequestError
 from bot.log import annotations, reviews, tables
 from bot.log.annotations import MAX_LABEL, Judgement
 from bot.log.review_scores import FALLBACK
+from bot.log.said_turns import WRITER
 
 _BATCH = 500  # keys in one IN (...)
 # A name that a button's payload (`/intent{...}`), a YAML key and a file's name can all carry.
@@ -118,7 +119,7 @@ def members(connection: Connection, *, cluster_id: str, limit: int) -> list[Row]
             _turn.c.ranking,
             _turn.c.created_at,
             _member.c.likeness,
-            func.coalesce(_conversation.c.customer_id, _conversation.c.id).label("customer"),
+            WRITER.label("customer"),
         )
         .join(_member, _member.c.turn_id == _turn.c.id)
         .join(_conversation, _conversation.c.id == _turn.c.conversation_id)

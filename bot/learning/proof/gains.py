@@ -139,9 +139,12 @@ class _Looks:
     @classmethod
     def of(cls, evidence: Evidence) -> "_Looks":
         """Without a test text the first says nothing, and so does the second without an answer."""
-        found = [evidence.intents, *([] if evidence.asked is None else [evidence.asked.texts])]
-        p_values = [mcnemar(*texts.changes(), better="challenger") for texts in found]
-        return cls(first=p_values[0], second=(*p_values, 1.0)[1])
+        first = mcnemar(*evidence.intents.changes(), better="challenger")
+        if evidence.asked is None:
+            return cls(first=first, second=1.0)
+        return cls(
+            first=first, second=mcnemar(*evidence.asked.texts.changes(), better="challenger")
+        )
 
     @property
     def both(self) -> float:
