@@ -269,7 +269,8 @@ class Settings(ActionSettings, NluSettings):
     learn_from: Literal["champion", "scratch"] = Field(
         "champion",
         description="Where a training of the loop begins: at the weights of the `champion`, with "
-        "old examples rehearsed, or from `scratch` at the base encoder.",
+        "old examples rehearsed, or from `scratch` at the base encoder. One of the `champion` "
+        "begins from scratch, too, where the versions since the last such have forgotten.",
     )
     learn_test_share: float = Field(
         1.0,

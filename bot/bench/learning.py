@@ -139,7 +139,8 @@ def _appearing(
 def _forgetting(
     sets: Path, work: Path, weeks: int, seed: int, ratios: Figures, missed: list[str]
 ) -> Figures:
-    found = forgetting(clinc150(sets, "full_train"), clinc150(sets, "full_test"), work, seed=seed)
+    train, frozen, test = (clinc150(sets, f"full_{split}") for split in ("train", "val", "test"))
+    found = forgetting(train, frozen, test, work, seed=seed)
     ratios["time_of_a_round"] = found.pop("time")
     if found["lost_points"] > MOST_LOST_POINTS:
         missed.append(f"forgetting: {found['lost_points']} points lost")

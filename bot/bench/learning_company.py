@@ -317,14 +317,16 @@ class Company:
 
     def score(self, test: Sequence[Said], version: str | None = None) -> dict[str, Any]:
         """Accuracy and recall by intent of a version, through the engine that serves."""
+        return scores(test, self.guesses(test, version))
+
+    def guesses(self, test: Sequence[Said], version: str | None = None) -> list[str | None]:
+        """What a version (the one that serves, unless told otherwise) takes each text for."""
         from nlu.loading import load
 
         model = self.model
         if version is not None and version != model.version:
             model = load(self.store.folder(version), device="cpu", threads=threads())
-        parses = self.understand([text for text, _ in test], model)
-        guesses = [_best(parse) for parse in parses]
-        return scores(test, guesses)
+        return [_best(parse) for parse in self.understand([text for text, _ in test], model)]
 
     @asynccontextmanager
     async def journal(self) -> Any:

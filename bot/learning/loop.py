@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from bot.errors import KefuError, StorageError
-from bot.learning.asking import answered_run
+from bot.learning.asking import answered_run, proving_again
 from bot.learning.errors import NoChampion, RunGoesOn, StepFailed
 from bot.learning.loop_parts import (
     ACTOR,
@@ -26,7 +26,6 @@ from bot.learning.loop_parts import (
     step_command,
 )
 from bot.learning.process import RunProcess, clear_leftovers, last_lines, launch, started
-from bot.learning.proof.questions import KEY
 from bot.learning.run_folder import RunFolder, clear_ended, processes_of
 from bot.log import learning_runs, training_runs
 from bot.log.training_runs import Row
@@ -84,7 +83,7 @@ class Loop:
                 "release": settings.learn_release,
                 "from": settings.learn_from,
                 "champion": champion,
-                **({} if again is None else {"again": again["id"], KEY: again["verdict"][KEY]}),
+                **({} if again is None else proving_again(again)),
             },
             "dataset": None if again is None else again["dataset"],
             "version": None if again is None else again["version"],

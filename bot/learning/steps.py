@@ -18,6 +18,8 @@ from bot.learning.datasets.manifest import Manifest
 from bot.learning.datasets.row import Row as DataRow
 from bot.learning.datasets.store import DatasetStore
 from bot.learning.errors import NoChampion, StepFailed
+from bot.learning.forgotten import KEY as FORGOTTEN
+from bot.learning.forgotten import Forgotten, forgotten
 from bot.learning.loop_parts import bundle_of
 from bot.learning.opened import opened_journal
 from bot.learning.proof.questions import KEY, LEAST, Questions, by_lot
@@ -161,9 +163,9 @@ async def prove(place: Workplace) -> Report:
     )
     proof = await asyncio.to_thread(try_out, order, say=_say)
     asks = await _ask(place, proof, again=questions is not None)
-    if asks is not None:
-        reasons = [*proof.verdict.reasons, asks.as_reason()]
-        proof = replace(proof, verdict=replace(proof.verdict, reasons=reasons))
+    told = (Forgotten.of(place.run["options"].get(FORGOTTEN)), asks)
+    reasons = [*proof.verdict.reasons, *(one.as_reason() for one in told if one is not None)]
+    proof = replace(proof, verdict=replace(proof.verdict, reasons=reasons))
     await asyncio.to_thread(proof.write, place.folder.proof)
     if proof.verdict.decision == "promote":
         await _prepare_answers(place)
@@ -243,9 +245,21 @@ async def do(step: str, settings: Settings, run_id: str) -> Report:
 
 
 async def training(settings: Settings, run_id: str) -> list[str]:
-    """The command that trains a run's version."""
+    """The command that trains a run's version.
+
+    From scratch, and the run says so from then on, where the champion's line forgets.
+    """
     async with opened_journal(settings, World()) as journal:
         run = await _run(journal, run_id)
+        options = run["options"]
+        if options["from"] == "champion":
+            find = partial(forgotten, champion=options["champion"], alpha=settings.learn_alpha)
+            found = await journal.browse(find)
+            if found is not None:
+                options = {**options, "from": "scratch", FORGOTTEN: found.as_json()}
+                noting = partial(training_runs.note, run_id=run_id, owner=run["owner"])
+                await journal.write(partial(noting, values={"options": options}))
+    run = {**run, "options": options}
     return train_command(run, RunFolder(settings.state_dir, run_id), settings)
 
 

@@ -73,6 +73,26 @@ def last_learned(connection: Connection) -> Row | None:
     return None if row is None else dict(row)
 
 
+def proven(connection: Connection, *, version: str) -> Row | None:
+    """The newest run that came to a verdict on a version."""
+    row = (
+        connection.execute(
+            select(_run)
+            .where(
+                _run.c.kind == KIND,
+                _run.c.state == "succeeded",
+                _run.c.version == version,
+                _run.c.verdict.is_not(None),
+            )
+            .order_by(_run.c.created_at.desc())
+            .limit(1)
+        )
+        .mappings()
+        .first()
+    )
+    return None if row is None else dict(row)
+
+
 def last_of_drift(connection: Connection) -> datetime | None:
     """When the drift watch last called for a run."""
     found: datetime | None = connection.execute(
