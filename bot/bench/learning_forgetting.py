@@ -38,7 +38,7 @@ def forgetting(
     of_old = [said for said in test if said[1] in old]
     company = Company(Plan(folder=folder, start=start, frozen=[], seed=seed))
     company.open()
-    line = _Line(company, [said for said in frozen if said[1] in old])
+    line = Line(company, [said for said in frozen if said[1] in old])
     before = company.score(of_old)["accuracy"]
     progress(f"forgetting: {OLD} intents, {before}")
     rows: list[Row] = []
@@ -82,7 +82,7 @@ def forgetting(
     }
 
 
-class _Line:
+class Line:
     """What the versions have gained and lost of the frozen texts since the last from scratch."""
 
     def __init__(self, company: Company, frozen: Sequence[Said]) -> None:

@@ -15,7 +15,9 @@ from bot.learning.proof.reason import Reason, rounded_p, shown_p
 from bot.log import learning_runs
 
 KEY = "forgotten"  # of a run's options
-_STEPS = 100  # of a line that are looked at
+# The newest steps of a line that are looked at: what was gained long before must not hide what is
+# lost since.
+_STEPS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

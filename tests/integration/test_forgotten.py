@@ -109,6 +109,15 @@ async def test_a_line_that_gains_as_much_forgets_nothing(runs: Runs) -> None:
     assert await runs.forgotten("v10") is None
 
 
+async def test_what_was_gained_long_ago_hides_nothing(runs: Runs) -> None:
+    await runs.add("v1", "v0", (40, 2))
+    for number in range(1, 12):
+        await runs.add(f"v{number + 1}", f"v{number}", (0, 1))
+    assert await runs.forgotten("v12") is None
+    await runs.add("v13", "v12", (0, 1))
+    assert await runs.forgotten("v13") == Forgotten(since="v1", n=600, gained=0, lost=12)
+
+
 async def test_a_line_begins_where_something_was_trained_from_scratch(runs: Runs) -> None:
     await runs.add("v1", "v0", (0, 9))
     await runs.add("v2", "v1", (0, 3), begin="scratch")

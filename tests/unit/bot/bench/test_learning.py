@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from bot.bench import learning_appearing, learning_stream
 from bot.bench.learning import learning
 from bot.bench.learning_company import Company, Plan, Said, few_of_each, scores, write_examples
+from bot.bench.learning_forgetting import Line
 from bot.bench.plot import write_lines
 from nlu.rasa_yaml import read_rasa_nlu
 
@@ -112,6 +114,32 @@ async def test_what_a_proof_asks_is_answered_from_what_was_kept_for_it(
     assert (again["verdict"]["decision"], again["seconds"]) == ("promote", 60.0)
     assert labelled == turns
     assert [words[1] for words in commands] == ["--once", "--answers"] * 2
+
+
+def test_a_line_that_loses_the_frozen_texts_is_to_begin_from_scratch() -> None:
+    frozen = [(f"text {n}", "old") for n in range(20)]
+    right = ["old"] * 20
+
+    class Served:
+        store = SimpleNamespace(current=lambda: "v0")
+
+        def guesses(self, texts: Any) -> list[str | None]:
+            assert texts == frozen
+            return list(right)
+
+    line = Line(Served(), frozen)  # type: ignore[arg-type]
+    assert not line.forgets
+    right[:3] = ["new"] * 3
+    line.step(from_scratch=False)
+    assert not line.forgets
+    right[:5] = ["old", *["new"] * 4]
+    line.step(from_scratch=False)
+    assert (line.shown["gained"], line.shown["lost"], line.forgets) == (1, 5, False)
+    right[5:9] = ["new"] * 4
+    line.step(from_scratch=False)
+    assert (line.shown["gained"], line.shown["lost"], line.forgets) == (1, 9, True)
+    line.step(from_scratch=True)
+    assert (line.shown["gained"], line.shown["lost"], line.forgets) == (0, 0, False)
 
 
 def test_lines_are_a_whole_picture(tmp_path: Path) -> None:
