@@ -28,7 +28,7 @@ from nlu.recipe import Recipe
 from nlu.retriever_gate import RetrieverTask, Tuning, data_digest, retune
 from nlu.seen import read_seen, told_apart, write_seen
 from nlu.spans import to_tags
-from nlu.split import stable_split
+from nlu.split import spare_the_few, stable_split
 from nlu.tokens import TextTokenizer
 from nlu.training import Champion, Surroundings, Task, train
 
@@ -71,12 +71,16 @@ def build(data: TrainingData, order: Order, progress: Progress) -> dict[str, Any
     quiet_libraries()
     recipe = order.recipe
     train_set, held_out = stable_split(data.examples, recipe.validation_share, recipe.seed)
+    champion, known, again = order.champion, list[Example](), list[Example]()
+    if champion is not None:
+        train_set, held_out = spare_the_few(train_set, held_out)
+        # What was few once, and is not any more, the champion has learned.
+        held_out, again = told_apart(held_out, read_seen(champion.folder))
     train_set += data.without([example.text for example in held_out]).support
-    champion, known = order.champion, list[Example]()
     labels = labels_of(train_set)
     if champion is not None:
         labels = continued_labels(champion.labels, labels)
-        train_set, known = told_apart(train_set, read_seen(champion.folder))
+        train_set, known = told_apart([*train_set, *again], read_seen(champion.folder))
         if not train_set:
             raise TrainingFailed(f"the data hold nothing that is new to {champion.version}")
     if not labels.heads:

@@ -550,15 +550,20 @@ async def test_what_new_intents_are_taken_for_teaches_nothing_unspoken(log: Log)
                 intent=taken_for,
             )
         add_turn(connection, "told", "wrap it up", minute=9, intent="cancel_order", confidence=0.5)
+        # By now it is seen, and others that are taken for it are of it.
+        add_turn(connection, "seen", "as a gift", minute=10, intent="gift", confidence=0.5)
+        add_turn(connection, "gift", "gift wrap please", minute=11, intent="gift")
 
     await log.has(fill)
     await log.label("told", intent="gift")
+    await log.label("seen", intent="gift")
     sure = {f"sure-{number}" for number in range(6)}
     rows, _ = await log.harvest(pseudo_share=5.0)
     assert rows.keys() & sure
     tested = {"track_order", "cancel_order"}
     rows, report = await log.harvest(pseudo_share=5.0, tested=tested, is_drawn=lambda _: False)
     assert {rows[id_].intent for id_ in rows.keys() & sure} == {"track_order"}
+    assert (rows["gift"].source, rows["gift"].intent) == ("pseudo", "gift")
     assert report.dropped["mixed_up"] == 3
     # A known intent is mixed up with others every day.
     rows, _ = await log.harvest(pseudo_share=5.0, tested={*tested, "gift"})

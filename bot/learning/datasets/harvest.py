@@ -149,7 +149,7 @@ class _Finder:
             lot=lot(turn_id, PSEUDO_LOT),
             is_test=corrected and self._is_test(turn),
             intent=turn["intent"],
-            is_new=corrected and self._is_untested(turn),
+            is_mixed_up=corrected and self._is_mixed_up(turn),
             pair_id=turn.get("pair_id"),
             author=turn.get("author"),
             why=why,
@@ -173,6 +173,10 @@ class _Finder:
         """Whether a corrected turn has an intent that the company's test set has no texts of."""
         intent = turn["labels"]["intent"] if turn["state"] == "labelled" else None
         return bool(self._terms.tested) and intent is not None and intent not in self._terms.tested
+
+    def _is_mixed_up(self, turn: Mapping[str, Any]) -> bool:
+        """Whether the model took for another intent what has one without test texts."""
+        return self._is_untested(turn) and turn["labels"]["intent"] != turn["intent"]
 
     def _why_not(self, source: Source, turn: Mapping[str, Any]) -> str | None:
         if turn["conversation_id"] in self._being_erased:

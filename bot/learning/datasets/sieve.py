@@ -33,7 +33,8 @@ class Found:
     lot: float  # where chance decides
     is_test: bool = False
     intent: str | None = None  # what the model took it for
-    is_new: bool = False  # somebody gave it an intent that the company's test set has no texts of
+    # Somebody gave it an intent that the company's test set has no texts of, and the model another.
+    is_mixed_up: bool = False
     pair_id: str | None = None
     author: str | None = None
     why: str | None = None
@@ -115,7 +116,7 @@ class Sieve:
         # Other messages of a new intent are taken for the same ones, as surely as ever.
         self._base.execute(
             "UPDATE found SET why = 'mixed_up' WHERE why IS NULL AND rank = ? AND intent IN"
-            " (SELECT intent FROM found WHERE why IS NULL AND is_new)",
+            " (SELECT intent FROM found WHERE why IS NULL AND is_mixed_up)",
             (PSEUDO,),
         )
         newest = "at_us DESC, turn_id DESC"
@@ -188,8 +189,8 @@ class Sieve:
 _FOUND = """
 CREATE TABLE found (
     turn_id TEXT PRIMARY KEY, rank INTEGER, at_us INTEGER, said_us INTEGER, customer TEXT,
-    text_key TEXT, lot REAL, is_test INTEGER, intent TEXT, is_new INTEGER, pair_id TEXT,
-    author TEXT, why TEXT
+    text_key TEXT, lot REAL, is_test INTEGER, intent TEXT, is_mixed_up INTEGER,
+    pair_id TEXT, author TEXT, why TEXT
 )
 """
 _BEFORE = "CREATE TABLE earlier (turn_id TEXT PRIMARY KEY)"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from nlu import build as build_module
 from nlu.batches import make_batch, make_rows
 from nlu.build import Order, build
 from nlu.bundle import Bundle, BundleStore, open_bundle
@@ -29,6 +31,8 @@ from nlu.progress import Progress
 from nlu.recipe import Recipe
 from nlu.retriever_gate import RetrieverTask
 from nlu.retriever_pairs import TaughtPair
+from nlu.seen import write_seen
+from nlu.split import stable_split
 from nlu.tokens import TextTokenizer
 from nlu.training import Champion, Surroundings, Task, joint_loss, train
 
@@ -98,6 +102,44 @@ def test_only_what_is_new_is_learned_and_the_rest_is_rehearsed(
     assert second.labels.intent[3:] == ("complain",)
     with pytest.raises(TrainingFailed, match="nothing that is new to second"):
         build(data, order(tmp_path / "nlu" / "third", second), Progress(quiet=True))
+
+
+def test_of_a_new_intent_all_is_learned_and_what_was_learned_is_never_held_out(
+    tmp_path: Path, champion: Bundle, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[Task] = []
+
+    def stop(task: Task, recipe: Recipe, around: Surroundings) -> Any:
+        tasks.append(task)
+        raise TrainingFailed("seen enough")
+
+    many = tuple(Example(text=f"complaint number {n}", intent="complain") for n in range(200))
+    more = tuple(
+        Example(text=f"{intent} it {n}", intent=intent)
+        for intent in champion.labels.intent
+        for n in range(20)
+    )
+    usual = training_data.merged(TrainingData(examples=more))
+    # By lot one of the few would be held out.
+    few = next(
+        many[n : n + 3]
+        for n in range(100)
+        if any(e in many[n : n + 3] for e in stable_split([*usual.examples, *many], 0.2, 7)[1])
+    )
+    monkeypatch.setattr(build_module, "train", stop)
+    for known, new in (((), few), (few, many)):
+        seen = tmp_path / f"champion-{len(known)}"
+        shutil.copytree(champion.folder, seen)
+        write_seen(seen, [*usual.examples, *known])
+        goes_on = order(tmp_path / "nlu" / "next", replace(champion, folder=seen))
+        data = usual.merged(TrainingData(examples=new))
+        with pytest.raises(TrainingFailed, match="seen enough"):
+            build(data, goes_on, Progress(quiet=True))
+    first, second = tasks
+    assert set(few) <= set(first.train)
+    assert not set(few) & set(second.held_out)
+    assert set(few) <= set(second.known)
+    assert {e.intent for e in second.held_out} >= {"complain"}
 
 
 def test_the_embedder_stays_the_champions_and_is_not_tuned_twice_on_the_same(

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlu.examples import Example
-from nlu.split import stable_split
+from nlu.split import spare_the_few, stable_split
 
 
 def examples(counts: dict[str, int]) -> list[Example]:
@@ -25,6 +25,34 @@ def test_the_same_text_stays_on_one_side() -> None:
     assert held_out
     sides = [{e.text.lower().strip() for e in side} for side in (train, held_out)]
     assert not sides[0] & sides[1]
+
+
+def test_of_labels_with_few_texts_nothing_is_held_out() -> None:
+    many = examples({"a": 40, "b": 30, "c": 20, "d": 9, "e": 10})
+    held_out = [e for e in many if e.text.endswith((" 1", " 2", " 3"))]
+    train = [e for e in many if e not in held_out]
+    both = spare_the_few(train, held_out)
+    assert {e.intent for e in both[1]} == {"a", "b", "c", "e"}
+    assert [e for e in both[0] if e in held_out] == [e for e in held_out if e.intent == "d"]
+    assert len(both[0]) + len(both[1]) == len(many)
+    # Where all have as few, none has few.
+    few = examples({"a": 5, "b": 5, "c": 4})
+    assert spare_the_few(few[1:], few[:1]) == (few[1:], few[:1])
+
+
+def test_kinds_are_not_measured_by_each_other() -> None:
+    intents = examples({"a": 40, "b": 30, "c": 20})
+    emotions = [Example(text=f"{name} day {n}", emotion=name) for name in "xy" for n in range(6)]
+    held_out = [intents[0], emotions[0]]
+    assert spare_the_few([*intents[1:], *emotions[1:]], held_out)[1] == held_out
+
+
+def test_the_other_label_of_a_spared_text_goes_with_it() -> None:
+    rare = examples({"d": 2})
+    twice = [rare[0], Example(text="D 0 ", emotion="happy")]
+    train = [*examples({"a": 40, "b": 30}), rare[1], Example(text="fine", emotion="happy")]
+    assert spare_the_few(train, twice) == ([*train, *twice], [])
+    assert spare_the_few(train, []) == (train, [])
 
 
 def test_the_seed_decides() -> None:
