@@ -49,27 +49,45 @@ class Forgotten:
     def as_reason(self) -> Reason:
         """What a person is told of it."""
         sentence = (
-            f"Trained from scratch: of the {self.n} texts of the frozen test set the versions "
-            f"since {self.since}, each of which went on from the one before, have lost {self.lost} "
-            f"and gained {self.gained} (sign test: p = {shown_p(self.p_value)}), which no proof of "
-            "one of them could tell."
+            f"Trained from scratch: of the {self.n} texts of the frozen test set what went on from "
+            f"{self.since}, version by version, has lost {self.lost} and gained {self.gained} "
+            f"(sign test: p = {shown_p(self.p_value)})."
         )
         figures = self.as_json() | {"p_value": rounded_p(self.p_value)}
         return Reason(name=KEY, level="note", sentence=sentence, figures=figures)
 
 
 def forgotten(connection: Connection, *, champion: str, alpha: float) -> Forgotten | None:
-    """What the champion's line has lost, where chance does not explain it.
+    """What the champion's line has lost, or the next of it would have, if it is more than chance.
 
     None, too, where the newest version was trained from scratch for that and does not serve: the
     next one goes on from the champion again.
     """
+    last = _last_from(connection, champion)
+    if last is not None and last["options"].get(KEY) is not None:
+        return None
+    lines = (_line_of(connection, champion), _refused(connection, last))
+    return next((line for line in lines if line is not None and line.p_value <= alpha), None)
+
+
+def _last_from(connection: Connection, champion: str) -> Mapping[str, Any] | None:
+    """The run before the one that goes on, if it made a version while this champion served."""
     for run in learning_runs.latest_made(connection, limit=2):
-        tried = run["version"] is not None and run["options"].get(KEY) is not None
-        if tried and run["options"]["champion"] == champion:
-            return None
-    found = _line_of(connection, champion)
-    return found if found is not None and found.p_value <= alpha else None
+        if run["version"] is not None and run["options"]["champion"] == champion:
+            return run
+    return None
+
+
+def _refused(connection: Connection, last: Mapping[str, Any] | None) -> Forgotten | None:
+    """What a version has lost that went on from the champion, and was refused."""
+    run = None if last is None else learning_runs.proven(connection, version=last["version"])
+    if run is None or run["verdict"]["decision"] != "refuse":
+        return None
+    step = _step(run["verdict"])
+    if step is None or run["options"]["from"] != "champion":
+        return None
+    since, n = run["options"]["champion"], step["n"]
+    return Forgotten(since=since, n=n, gained=step["gained"], lost=step["lost"])
 
 
 def _line_of(connection: Connection, champion: str) -> Forgotten | None:

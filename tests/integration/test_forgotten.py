@@ -40,6 +40,7 @@ class Runs:
         n: int = 600,
         begin: str = "champion",
         state: str = "succeeded",
+        decision: str = "promote",
         **options: Any,
     ) -> str:
         """A run that made a version; `flips`: (gained, lost) of the frozen set in its proof."""
@@ -55,7 +56,7 @@ class Runs:
             "options": {"from": begin, "champion": champion, **options},
             "dataset": DATASET,
             "version": version,
-            "verdict": None if flips is None else {"decision": "promote", "reasons": [reason]},
+            "verdict": None if flips is None else {"decision": decision, "reasons": [reason]},
             "host": "here",
             "owner": "me",
             "created_at": START + timedelta(hours=self.count),
@@ -157,6 +158,27 @@ async def test_what_was_trained_from_scratch_in_vain_is_not_tried_at_once(runs: 
     assert await runs.forgotten("v1") == lost
 
 
+async def test_after_a_step_that_was_refused_the_next_begins_from_scratch(runs: Runs) -> None:
+    await runs.add("v1", "v0", (5, 2))
+    await runs.add("v2", "v1", (0, 10), decision="refuse")
+    await runs.add(None, "v1", state="running")
+    lost = await runs.forgotten("v1")
+    assert lost == Forgotten(since="v1", n=600, gained=0, lost=10)
+    # Another serves by now.
+    assert await runs.forgotten("v0") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"flips": (4, 6)}, {"decision": "hold"}, {"begin": "scratch"}, {"flips": None}],
+)
+async def test_what_was_refused_for_something_else_begins_nothing_anew(
+    runs: Runs, changes: dict[str, Any]
+) -> None:
+    await runs.add("v1", "v0", **{"flips": (0, 10), "decision": "refuse"} | changes)
+    assert await runs.forgotten("v0") is None
+
+
 async def test_the_training_of_a_line_that_forgets_begins_from_scratch(
     runs: Runs, settings: Settings
 ) -> None:
@@ -193,7 +215,7 @@ def test_a_person_is_told_what_was_lost() -> None:
     reason = Forgotten(since="v0", n=600, gained=2, lost=10).as_reason()
     assert (reason.name, reason.level) == ("forgotten", "note")
     assert "of the 600 texts" in reason.sentence
-    assert "since v0" in reason.sentence
+    assert "went on from v0" in reason.sentence
     assert "lost 10 and gained 2 (sign test: p = 0.011)" in reason.sentence
     assert reason.figures["p_value"] == pytest.approx(0.0112)
 
