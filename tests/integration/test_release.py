@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,12 +112,22 @@ def _talk(
     handed: bool = False,
     stars: int | None = None,
 ) -> bool:
-    """`tried`, `handed` and `stars` are what happens on the side of the trial."""
+    """`tried`, `handed` and `stars` are what happens on the side of the trial.
+
+    Each side gets its share, no more and no less: with few conversations chance decided the test.
+    """
     trial = None if row is None else trial_of(row)
-    for number in range(many):
+    of_trial = 0 if trial is None else round(many * trial.share)
+    left = {True: of_trial, False: many - of_trial}
+    for number in count():
+        if not any(left.values()):
+            break
         id_ = f"c{at:%d%H%M%S}-{number}"
-        add_conversation(connection, id_)
         falls = trial is not None and trial.covers(id_)
+        if not left[falls]:
+            continue
+        left[falls] -= 1
+        add_conversation(connection, id_)
         changes: dict[str, Any] = {
             "model_version": trial.version if trial and falls else "v1",
             "timings": {"nlu": 5.0},
