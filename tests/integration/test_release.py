@@ -437,8 +437,10 @@ class Service:
     store: BundleStore
     settings: Settings
 
-    async def version(self, session: aiohttp.ClientSession, conversation: str = "c") -> str:
-        body = {"text": "/greet", "conversation_id": conversation}
+    async def version(self, session: aiohttp.ClientSession, conversation: str | None = None) -> str:
+        """Which version answers; without a conversation the serving one, whatever is on trial."""
+        of = {} if conversation is None else {"conversation_id": conversation}
+        body = {"text": "/greet", **of}
         async with session.post(f"{self.url}/model/parse", json=body) as response:
             assert response.status == 200
             return str((await response.json())["model_version"])
