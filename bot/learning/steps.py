@@ -257,8 +257,11 @@ async def training(settings: Settings, run_id: str) -> list[str]:
             found = await journal.browse(find)
             if found is not None:
                 options = {**options, "from": "scratch", FORGOTTEN: found.as_json()}
-                noting = partial(training_runs.note, run_id=run_id, owner=run["owner"])
-                await journal.write(partial(noting, values={"options": options}))
+                said = {"options": options}
+                owner = run["owner"]
+                await journal.write(
+                    partial(training_runs.note, run_id=run_id, owner=owner, values=said)
+                )
     run = {**run, "options": options}
     return train_command(run, RunFolder(settings.state_dir, run_id), settings)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, literal, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, select, true, update
 
 from bot.log import tables
 from bot.log.tables import model_exposure as _exposure
@@ -55,42 +55,18 @@ def versions_made(connection: Connection) -> set[str]:
 
 def last_learned(connection: Connection) -> Row | None:
     """The newest run that came to a verdict on a version: what it learned from is not new."""
-    row = (
-        connection.execute(
-            select(_run)
-            .where(
-                _run.c.kind == KIND,
-                _run.c.state == "succeeded",
-                _run.c.version.is_not(None),
-                _run.c.dataset.is_not(None),
-            )
-            .order_by(_run.c.created_at.desc())
-            .limit(1)
-        )
-        .mappings()
-        .first()
+    learned = and_(
+        _run.c.state == "succeeded", _run.c.version.is_not(None), _run.c.dataset.is_not(None)
     )
-    return None if row is None else dict(row)
+    return next(iter(_newest(connection, learned, 1)), None)
 
 
 def proven(connection: Connection, *, version: str) -> Row | None:
     """The newest run that came to a verdict on a version."""
-    row = (
-        connection.execute(
-            select(_run)
-            .where(
-                _run.c.kind == KIND,
-                _run.c.state == "succeeded",
-                _run.c.version == version,
-                _run.c.verdict.is_not(None),
-            )
-            .order_by(_run.c.created_at.desc())
-            .limit(1)
-        )
-        .mappings()
-        .first()
+    judged = and_(
+        _run.c.state == "succeeded", _run.c.version == version, _run.c.verdict.is_not(None)
     )
-    return None if row is None else dict(row)
+    return next(iter(_newest(connection, judged, 1)), None)
 
 
 def last_of_drift(connection: Connection) -> datetime | None:
