@@ -1,8 +1,9 @@
-"""Turns like those of intents that the model misses: others that it may be as wrong about, as sure.
+"""Turns that may be of intents that the model misses: it may be as wrong about them, as sure.
 
 What the model is sure of is not among the candidates. But where people have told it of an intent
 that it does not see, a new one above all, it takes others of that intent for something else, too.
-The turns most like the few that were labelled are most of them of the same intent.
+The turns most like the few that were labelled are most of them of the same intent; and so are
+those, once it has learned these few, of which it half thinks that they are.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, select
 from bot.log import tables
 from bot.log.review_candidates import Row, Terms, described_turns, proposed
 from bot.log.review_pool import Labelled
-from bot.log.review_scores import is_reviewable
+from bot.log.review_scores import is_reviewable, probabilities
 
 # An intent is missed where the model had not seen it in more than this share of its labelled turns,
 # and people have labelled fewer than so many.
@@ -29,6 +30,8 @@ OF_EACH = 8  # of an intent that become candidates in one look
 # Cosine from which a turn is like a labelled one; for MiniLM. What it is like of other intents
 # counts against it by half.
 ALIKE, AGAINST = 0.5, 0.5
+# The model half sees an intent in a turn that it gives this probability; above, it is sure.
+HALF_SEEN = (0.05, 0.9)
 
 _annotation = tables.annotation
 _turn = tables.turn
@@ -97,6 +100,26 @@ def alike(
             if before is None or before["score"] < row["score"]:
                 found[row["turn_id"]] = row
     return sorted(found.values(), key=lambda row: -row["score"])
+
+
+def half_seen(labelled: Sequence[Labelled], turns: Sequence[Row]) -> dict[str, float]:
+    """The turns in which the model half sees an intent that it misses, those first that say most.
+
+    That is those of the intents with the fewest labels, of which it is the least sure.
+    """
+    count = Counter(one.intent for one in labelled)
+    wanted = {intent: 1.0 - count[intent] / FEW for intent in missed(labelled)}
+    least, sure = HALF_SEEN
+    found: dict[str, float] = {}
+    for turn in turns:
+        thought = probabilities(turn["ranking"])
+        part = {intent: thought[intent] for intent in thought.keys() & wanted.keys()}
+        if not part or max(part.values()) > sure or sum(part.values()) < least:
+            continue
+        worth = sum(share * wanted[intent] for intent, share in part.items()) / sum(part.values())
+        doubt = 1.0 - abs(0.5 - min(1.0, sum(part.values())))
+        found[turn["id"]] = round(worth * doubt, 4)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _candidate(turn: Row, score: float, wanted: float, terms: Terms) -> Row | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 FALLBACK = "nlu_fallback"
 EMERGING = "emerging"
+HALF_SEEN = "half_seen"
 PROOF = "proof"
 
 # In the order in which one of them gives a turn its place: what is rarer says more.
@@ -15,6 +16,7 @@ REASONS = (
     PROOF,
     "low_rating",
     EMERGING,
+    HALF_SEEN,
     "disagreement",
     "label_error",
     "fallback",
