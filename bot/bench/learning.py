@@ -140,7 +140,7 @@ def _forgetting(
     sets: Path, work: Path, weeks: int, seed: int, ratios: Figures, missed: list[str]
 ) -> Figures:
     train, frozen, test = (clinc150(sets, f"full_{split}") for split in ("train", "val", "test"))
-    found = forgetting(train, frozen, test, work, seed=seed)
+    found = asyncio.run(forgetting(train, frozen, test, work, seed=seed))
     ratios["time_of_a_round"] = found.pop("time")
     if found["lost_points"] > MOST_LOST_POINTS:
         missed.append(f"forgetting: {found['lost_points']} points lost")

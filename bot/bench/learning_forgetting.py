@@ -3,29 +3,31 @@
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bot.bench.learning_company import Company, Plan, Said, few_of_each
 from bot.bench.report import progress, ratio
-from bot.learning.datasets.row import Row
-from bot.learning.forgotten import Forgotten
+from bot.learning.datasets.store import DatasetStore
+from bot.learning.forgotten import KEY as FORGOTTEN
 from bot.learning.steps import threads
-from bot.settings import Settings
 
 OLD, OLD_SHOTS = 80, 100
 ROUNDS, NEW_A_ROUND, NEW_SHOTS = 10, 7, 30
-FULL_AFTER = (1, 5, 10)  # rounds after which all is trained anew, to compare the time
+TIMED = (
+    1,
+    5,
+    10,
+)  # rounds whose data are learned once more, going on and anew, to compare the time
 
 
-def forgetting(
+async def forgetting(
     train: Sequence[Said], frozen: Sequence[Said], test: Sequence[Said], folder: Path, *, seed: int
 ) -> dict[str, Any]:
     """Train 80 intents, then bring seven new ones in each of ten rounds and nothing of the old.
 
-    As in the loop, a round begins from scratch where the line of versions has lost more of the
-    frozen texts than chance explains; the figures are of the test texts.
+    A round is a whole run of the loop, whose proofs are about the frozen texts of the old intents:
+    what it refuses does not serve. The figures are of the test texts.
     """
     chance = random.Random(seed)
     shuffled = list(train)
@@ -36,114 +38,73 @@ def forgetting(
     start, _ = few_of_each([said for said in shuffled if said[1] in old], OLD_SHOTS)
     more, _ = few_of_each([said for said in shuffled if said[1] in later], NEW_SHOTS)
     of_old = [said for said in test if said[1] in old]
-    company = Company(Plan(folder=folder, start=start, frozen=[], seed=seed))
+    tested = [said for said in frozen if said[1] in old]
+    company = Company(Plan(folder=folder, start=start, frozen=tested, seed=seed))
     company.open()
-    line = Line(company, [said for said in frozen if said[1] in old])
     before = company.score(of_old)["accuracy"]
     progress(f"forgetting: {OLD} intents, {before}")
-    rows: list[Row] = []
-    rounds, going_on_s, anew_s = [], [], []
-    anew = {}
+    rounds: list[dict[str, Any]] = []
+    timed: list[dict[str, float]] = []
     for number in range(1, ROUNDS + 1):
-        new = set(later[(number - 1) * NEW_A_ROUND : number * NEW_A_ROUND])
-        rows += [_row(said) for said in more if said[1] in new]
-        dataset = _write(folder / f"dataset-{number}", rows)
-        from_scratch = line.forgets
-        begin = () if from_scratch else ("--continue-from", "current")
-        took, _ = _timed(company, "--dataset", str(dataset), *begin)
-        line.step(from_scratch=from_scratch)
-        so_far = [said for said in test if said[1] in {row.intent for row in rows}]
-        one = {
-            "round": number,
-            "from_scratch": from_scratch,
-            "accuracy_of_old": company.score(of_old)["accuracy"],
-            "accuracy_of_new": company.score(so_far)["accuracy"],
-            "frozen": line.shown,
-            "seconds": round(took, 1),
-        }
-        if number in FULL_AFTER and not from_scratch:
-            going_on_s.append(took)
-            took, version = _timed(company, "--dataset", str(dataset), "--no-activate")
-            anew_s.append(took)
-            anew[number] = {
-                "accuracy_of_old": company.score(of_old, version)["accuracy"],
-                "accuracy_of_new": company.score(so_far, version)["accuracy"],
-                "seconds": round(took, 1),
-            }
+        new = set(later[: number * NEW_A_ROUND])
+        brought = set(later[(number - 1) * NEW_A_ROUND : number * NEW_A_ROUND])
+        champion = company.store.current()
+        one = await _round(company, [said for said in more if said[1] in brought])
+        of_new = [said for said in test if said[1] in new]
+        one |= {"round": number, **_scores(company, of_old, of_new)}
+        if not one["promoted"]:
+            one["newest"] = _scores(company, of_old, of_new, one["version"])
+        if number in TIMED:
+            timed.append(_timed(company, one["dataset"], champion))
+            one["timed"] = timed[-1]
+            one["anew"] = _scores(company, of_old, of_new, str(one["timed"].pop("version")))
         rounds.append(one)
-        progress(f"forgetting: {one} {anew.get(number, '')}")
+        progress(f"forgetting: {one}")
     return {
         "before": before,
         "after": rounds[-1]["accuracy_of_old"],
         "lost_points": round(100 * (before - rounds[-1]["accuracy_of_old"]), 2),
         "rounds": rounds,
-        "anew": anew,
-        "time": ratio(going_on_s, anew_s),
+        "time": ratio([one["going_on"] for one in timed], [one["anew"] for one in timed]),
     }
 
 
-class Line:
-    """What the versions have gained and lost of the frozen texts since the last from scratch."""
-
-    def __init__(self, company: Company, frozen: Sequence[Said]) -> None:
-        self._company = company
-        self._frozen = frozen
-        self._right = self._read()
-        self._found = self._begun()
-
-    @property
-    def forgets(self) -> bool:
-        """Whether the next version is to begin from scratch."""
-        alpha: float = Settings.model_fields["learn_alpha"].default
-        return self._found.p_value <= alpha
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The line as figures."""
-        return self._found.as_reason().figures
-
-    def step(self, *, from_scratch: bool) -> None:
-        """Another version serves."""
-        before, self._right = self._right, self._read()
-        if from_scratch:
-            self._found = self._begun()
-            return
-        flips = list(zip(before, self._right, strict=True))
-        self._found = replace(
-            self._found,
-            gained=self._found.gained + flips.count((False, True)),
-            lost=self._found.lost + flips.count((True, False)),
-        )
-
-    def _begun(self) -> Forgotten:
-        since = self._company.store.current()
-        return Forgotten(since=since, n=len(self._frozen), gained=0, lost=0)
-
-    def _read(self) -> list[bool]:
-        guesses = self._company.guesses(self._frozen)
-        return [guess == intent for guess, (_, intent) in zip(guesses, self._frozen, strict=True)]
+async def _round(company: Company, said: Sequence[Said]) -> dict[str, Any]:
+    """Customers write of what is new, the reviewer labels all of it, the loop runs once."""
+    await company.hear(said)
+    await company.review_by_lot(len(said))
+    run = await company.learn()
+    verdict = run["verdict"] or {}
+    return {
+        "version": run["version"],
+        "dataset": run["dataset"],
+        "from": run["options"]["from"],
+        "forgotten": run["options"].get(FORGOTTEN),
+        "decision": verdict.get("decision"),
+        "why": [one["sentence"] for one in verdict.get("reasons", ()) if one["level"] != "note"],
+        "promoted": bool(run["promoted"]),
+        "seconds": round(run["seconds"], 1),
+    }
 
 
-def _timed(company: Company, *options: str) -> tuple[float, str]:
-    started = time.monotonic()
-    report = company.kefu("train", "--json", "--threads", str(threads()), *options)
-    return time.monotonic() - started, str(report["model_version"])
+def _scores(
+    company: Company, of_old: Sequence[Said], of_new: Sequence[Said], version: str | None = None
+) -> dict[str, float]:
+    """Of a version, the one that serves unless told otherwise."""
+    return {
+        "accuracy_of_old": company.score(of_old, version)["accuracy"],
+        "accuracy_of_new": company.score(of_new, version)["accuracy"],
+    }
 
 
-def _row(said: Said) -> Row:
-    text, intent = said
-    return Row(
-        turn_id=f"{intent}:{text}",
-        conversation_id=f"c:{intent}:{text}",
-        customer=text,
-        text=text,
-        source="corrected",
-        at="2026-01-01T00:00:00+00:00",
-        intent=intent,
-    )
-
-
-def _write(folder: Path, rows: Sequence[Row]) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "rows.jsonl").write_text("".join(row.as_line() for row in rows), "utf-8")
-    return folder
+def _timed(company: Company, dataset: str, champion: str) -> dict[str, Any]:
+    """Seconds of the training that goes on, and of one that begins anew; the latter's version."""
+    folder = DatasetStore(company.folder / "state").folder(dataset)
+    seconds, version = {}, ""
+    for name, begin in (("going_on", ("--continue-from", champion)), ("anew", ())):
+        words = ("train", "--json", "--threads", str(threads()), "--no-activate")
+        started = time.monotonic()
+        report = company.kefu(*words, "--dataset", str(folder), *begin)
+        seconds[name] = time.monotonic() - started
+        version = str(report["model_version"])
+    return {**seconds, "version": version}

@@ -1,17 +1,19 @@
 """What a line of versions has forgotten: each goes on from the one before, and each loses a little.
 
-A proof sees one step, and a step's loss is mostly too small to be told from chance; ten of them are
-not. Their flips on the frozen test set are in their verdicts, and a step that forgets nothing loses
-as many texts as it gains: so over the whole line a sign test tells.
+A proof sees one step, and a step's loss is mostly too small to be told from chance; that of ten is
+not. Which texts of the frozen test set each step has gained and lost is in its verdict. Together
+that is what the newest version has right and the line's first had not, and the other way round:
+many texts that change sides at one step change back at another; what stays lost is forgotten.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from sqlalchemy import Connection
 
-from bot.learning.proof.reason import Reason, rounded_p, shown_p
+from bot.learning.proof.reason import GAINED, LOST, Reason, rounded_p, shown_p
 from bot.log import learning_runs
 
 KEY = "forgotten"  # of a run's options
@@ -22,7 +24,7 @@ _STEPS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """Texts of the frozen test set that a line of versions has gained and lost, step by step."""
+    """Texts of the frozen test set that the end of a line of versions has right, or its begin."""
 
     since: str  # the version that the line began with
     n: int
@@ -36,7 +38,7 @@ class Forgotten:
 
     @property
     def p_value(self) -> float:
-        """How often so many are lost where each step gains as many as it loses."""
+        """How often so many are lost where as many are gained as lost."""
         # Imported here: scipy is heavy, and who only reads what a run's options say needs none.
         from bot.learning.proof.statistics import mcnemar
 
@@ -51,7 +53,7 @@ class Forgotten:
         sentence = (
             f"Trained from scratch: of the {self.n} texts of the frozen test set what went on from "
             f"{self.since}, version by version, has lost {self.lost} and gained {self.gained} "
-            f"(sign test: p = {shown_p(self.p_value)})."
+            f"(McNemar, mid-p: p = {shown_p(self.p_value)})."
         )
         figures = self.as_json() | {"p_value": rounded_p(self.p_value)}
         return Reason(name=KEY, level="note", sentence=sentence, figures=figures)
@@ -86,36 +88,34 @@ def _refused(connection: Connection, last: Mapping[str, Any] | None) -> Forgotte
     step = _step(run["verdict"])
     if step is None or run["options"]["from"] != "champion":
         return None
-    since, n = run["options"]["champion"], step["n"]
-    return Forgotten(since=since, n=n, gained=step["gained"], lost=step["lost"])
+    since, gained, lost = run["options"]["champion"], len(step[GAINED]), len(step[LOST])
+    return Forgotten(since=since, n=step["n"], gained=gained, lost=lost)
 
 
 def _line_of(connection: Connection, champion: str) -> Forgotten | None:
     """Back from the champion to what was trained from scratch, or to another test set."""
-    version, steps = champion, list[Mapping[str, Any]]()
+    version, texts, n = champion, Counter[int](), None
     for _ in range(_STEPS):
         run = learning_runs.proven(connection, version=version)
         if run is None or run["options"]["from"] != "champion":
             break
         step = _step(run["verdict"])
-        if step is None or (steps and step["n"] != steps[0]["n"]):
+        if step is None or n not in (None, step["n"]):
             break
-        steps.append(step)
+        n = step["n"]
+        texts.update(step[GAINED])
+        texts.subtract(step[LOST])
         version = run["options"]["champion"]
-    if not steps:
+    if n is None:
         return None
-    return Forgotten(
-        since=version,
-        n=steps[0]["n"],
-        gained=sum(step["gained"] for step in steps),
-        lost=sum(step["lost"] for step in steps),
-    )
+    sides = list(texts.values())  # 1: gained, -1: lost, 0: back where it was
+    return Forgotten(since=version, n=n, gained=sides.count(1), lost=sides.count(-1))
 
 
 def _step(verdict: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The figures of the frozen test set in a verdict; None where there was none."""
     for reason in verdict["reasons"]:
-        if reason["name"] == "frozen" and "worse_p" in reason["figures"]:
+        if reason["name"] == "frozen" and LOST in reason["figures"]:
             figures: Mapping[str, Any] = reason["figures"]
             return figures
     return None

@@ -53,10 +53,15 @@ class Paired:
 
     def changes(self, within: Bools | None = None) -> tuple[int, int]:
         """Texts that only the challenger has right, and that only the champion has."""
+        gained, lost = self.flips(within)
+        return len(gained), len(lost)
+
+    def flips(self, within: Bools | None = None) -> tuple[list[int], list[int]]:
+        """The places of these texts, among those that are asked about."""
         before, after = self.champion_right, self.challenger_right
         if within is not None:
             before, after = before[within], after[within]
-        return int((after & ~before).sum()), int((before & ~after).sum())
+        return np.flatnonzero(after & ~before).tolist(), np.flatnonzero(before & ~after).tolist()
 
     def of_label(self, name: str) -> Bools:
         """The texts whose true label it is."""

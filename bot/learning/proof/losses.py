@@ -1,11 +1,12 @@
 """Whether the challenger gets less right than the champion: over all and in parts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.learning.proof import bootstrap
 from bot.learning.proof.bootstrap import Resampling
 from bot.learning.proof.evidence import Bools, Evidence, Paired
-from bot.learning.proof.reason import Level, Reason, rounded_p, shown_p
+from bot.learning.proof.reason import GAINED, LOST, Level, Reason, rounded_p, shown_p
 from bot.learning.proof.statistics import mcnemar, not_worse
 from bot.learning.proof.terms import ProofTerms
 
@@ -37,8 +38,14 @@ def frozen(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
     within = texts.frozen
     n = int(within.sum())
     found = _loss_within("frozen", "the frozen test set", texts, within, terms.side_alpha)
-    gained, lost = texts.changes(within)
-    if n == 0 or found[0].level == "refuse" or gained >= lost:
+    if n == 0:
+        return found
+    # Which they are: what the next versions gain and lose is put together with it.
+    gained_at, lost_at = texts.flips(within)
+    figures = found[0].figures | {GAINED: gained_at, LOST: lost_at}
+    found = [replace(found[0], figures=figures)]
+    gained, lost = len(gained_at), len(lost_at)
+    if found[0].level == "refuse" or gained >= lost:
         return found
     where = "On the frozen test set"
     if evidence.asked is not None:
@@ -53,7 +60,7 @@ def frozen(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found:
         f"{where} {lost} texts were lost and {gained} gained, and a loss of {points:g} points is "
         f"not ruled out (Tango: p = {shown_p(p_value)}, {terms.alpha:g} at most)."
     )
-    figures = found[0].figures | {"margin": terms.frozen_margin, "not_worse_p": rounded_p(p_value)}
+    figures |= {"margin": terms.frozen_margin, "not_worse_p": rounded_p(p_value)}
     return [Reason(name="frozen", level="hold", sentence=sentence, figures=figures)]
 
 

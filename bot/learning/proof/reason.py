@@ -6,6 +6,9 @@ from typing import Any, Literal
 # pass: looked at and well; note: not measured, or good to know.
 Level = Literal["promote", "pass", "note", "hold", "refuse"]
 
+# Among the figures of the frozen test set: the places of the texts that changed sides.
+GAINED, LOST = "gained_at", "lost_at"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:

@@ -1,7 +1,7 @@
 """The benchmark of learning: how public sets are cut, what is scored, what is drawn."""
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bot.bench import learning_appearing, learning_stream
+from bot.bench import learning_appearing, learning_forgetting, learning_stream
 from bot.bench.learning import learning
 from bot.bench.learning_company import Company, Plan, Said, few_of_each, scores, write_examples
-from bot.bench.learning_forgetting import Line
 from bot.bench.plot import write_lines
 from nlu.rasa_yaml import read_rasa_nlu
 
@@ -116,30 +115,73 @@ async def test_what_a_proof_asks_is_answered_from_what_was_kept_for_it(
     assert [words[1] for words in commands] == ["--once", "--answers"] * 2
 
 
-def test_a_line_that_loses_the_frozen_texts_is_to_begin_from_scratch() -> None:
-    frozen = [(f"text {n}", "old") for n in range(20)]
-    right = ["old"] * 20
+async def test_what_a_round_loses_is_of_the_version_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+    heard: list[Said] = []
 
-    class Served:
-        store = SimpleNamespace(current=lambda: "v0")
+    class Shop(Company):
+        rounds = 0
+        served = "v0"
 
-        def guesses(self, texts: Any) -> list[str | None]:
-            assert texts == frozen
-            return list(right)
+        @property
+        def store(self) -> Any:
+            return SimpleNamespace(current=lambda: self.served)
 
-    line = Line(Served(), frozen)  # type: ignore[arg-type]
-    assert not line.forgets
-    right[:3] = ["new"] * 3
-    line.step(from_scratch=False)
-    assert not line.forgets
-    right[:5] = ["old", *["new"] * 4]
-    line.step(from_scratch=False)
-    assert (line.shown["gained"], line.shown["lost"], line.forgets) == (1, 5, False)
-    right[5:9] = ["new"] * 4
-    line.step(from_scratch=False)
-    assert (line.shown["gained"], line.shown["lost"], line.forgets) == (1, 9, True)
-    line.step(from_scratch=True)
-    assert (line.shown["gained"], line.shown["lost"], line.forgets) == (0, 0, False)
+        def open(self) -> dict[str, Any]:
+            return {}
+
+        async def hear(self, texts: Sequence[Said]) -> list[str]:
+            heard.extend(texts)
+            return []
+
+        async def review_by_lot(self, budget: int) -> None:
+            assert budget == 7 * 2
+
+        async def learn(self) -> dict[str, Any]:
+            self.rounds += 1
+            refused = self.rounds == 10
+            if not refused:
+                self.served = f"v{self.rounds}"
+            reason = {"level": "refuse", "sentence": "Ten texts are lost."}
+            dataset = f"20260504T100000-{self.rounds:03}"
+            manifest = self.folder / "state" / "datasets" / dataset / "manifest.json"
+            manifest.parent.mkdir(parents=True)
+            manifest.touch()
+            return {
+                "version": f"v{self.rounds}",
+                "dataset": dataset,
+                "options": {"from": "champion"},
+                "verdict": {"decision": "refuse", "reasons": [reason]} if refused else {},
+                "promoted": not refused,
+                "seconds": 90.0,
+            }
+
+        def score(self, test: Sequence[Said], version: str | None = None) -> dict[str, Any]:
+            old = test[0][1] in {intent for _, intent in self.plan.frozen}
+            lost = 0.001 * int((version or self.served)[1:])
+            return {"accuracy": 0.98 - lost if old else 0.9}
+
+        def kefu(self, *words: str) -> Any:
+            commands.append(words)
+            return {"model_version": "v5"}
+
+    monkeypatch.setattr(learning_forgetting, "Company", Shop)
+    monkeypatch.setattr(learning_forgetting, "NEW_SHOTS", 2)
+    found = await learning_forgetting.forgetting(
+        said(150, 3), said(150, 1), said(150, 1), tmp_path, seed=7
+    )
+    # The tenth was refused: what the ninth lost is what is lost.
+    assert (found["before"], found["after"], found["lost_points"]) == (0.98, 0.971, 0.9)
+    last = found["rounds"][-1]
+    assert (last["why"], last["newest"]["accuracy_of_old"]) == (["Ten texts are lost."], 0.97)
+    assert [one["round"] for one in found["rounds"] if "anew" in one] == [1, 5, 10]
+    assert len({intent for _, intent in heard}) == 70
+    # Both trainings are timed with the same data, the one from the version that served before.
+    begun = [words[words.index("--continue-from") + 1] for words in commands[::2]]
+    assert begun == ["v0", "v4", "v9"]
+    assert all("--continue-from" not in words for words in commands[1::2])
 
 
 def test_lines_are_a_whole_picture(tmp_path: Path) -> None:

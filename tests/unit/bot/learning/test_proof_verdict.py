@@ -147,6 +147,22 @@ def test_what_was_known_may_not_be_lost_for_what_is_new() -> None:
     assert verdict.decision == "refuse"
 
 
+def test_the_frozen_texts_that_changed_sides_are_named_by_their_places() -> None:
+    texts = paired(n=600, gained=3, lost=2, new=200)
+    before, after = texts.champion_right, texts.challenger_right
+    figures = reason(judged(evidence(texts)), "frozen").figures
+    places = range(int(texts.frozen.sum()))
+    within = [place for place, is_frozen in enumerate(texts.frozen) if is_frozen]
+    assert figures["gained_at"] == [n for n in places if after[within[n]] and not before[within[n]]]
+    assert figures["lost_at"] == [n for n in places if before[within[n]] and not after[within[n]]]
+    assert (len(figures["gained_at"]), len(figures["lost_at"])) == (
+        figures["gained"],
+        figures["lost"],
+    )
+    assert figures["n"] == 400
+    assert figures["lost"] > 0
+
+
 def test_a_small_loss_on_few_frozen_texts_is_for_a_person() -> None:
     texts = paired(n=200, gained=0, lost=2, both_wrong=0, new=140)
     champion = texts.champion.copy()
