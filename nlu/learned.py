@@ -24,6 +24,17 @@ def read_learned(folder: Path) -> tuple[Example, ...]:
     )
 
 
+def read_spoken_of(folder: Path) -> tuple[Example, ...]:
+    """The same without those that nobody spoke of (`pseudo`)."""
+    return tuple(
+        dict.fromkeys(
+            example
+            for row, example in _rows(folder)
+            if row["split"] == "train" and row.get("source") != "pseudo"
+        )
+    )
+
+
 def read_taught(folder: Path) -> tuple[tuple[str, str], ...]:
     """(text, id of the answered question that fits it) of the rows that are for training."""
     return tuple(

@@ -31,6 +31,8 @@ _ASKED = {
     "asked_worse_4_percent_apart": (made.CLOSE, made.with_loss),
     "asked_better_4_percent_apart": (made.CLOSE, made.with_gain),
 }
+# After the name of a kind: the same pairs, where some intents have grown.
+WHERE_GROWN = "_where_some_have_grown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +78,14 @@ def tally_protected(pair: Pair, *, trials: int, seed: int, draws: int) -> Tally:
     return _tally(one, trials=trials, seed=seed)
 
 
-def tally_asked(texts: Pair, messages: Pair, *, trials: int, seed: int, terms: ProofTerms) -> Tally:
+def tally_asked(
+    texts: Pair, messages: Pair, *, trials: int, seed: int, terms: ProofTerms, grown: int = 0
+) -> Tally:
     """Judge pairs on a test set, and once more where people can be asked about real messages."""
 
     def one(draw: Draw, trial: int) -> tuple[Paired, Verdict]:
         known = texts(draw)
-        found = made.evidence(known)
+        found = made.evidence(known, grown=grown)
         verdict = judge(found, terms, seed=trial)
         if verdict.may_be_asked:
             said = made.asked(messages(draw), draw)
@@ -139,11 +143,17 @@ def run(
         say(name)
         found[name] = tally(pair, trials=trials, seed=seed, terms=ProofTerms(draws=draws))
     for seed, (name, (difficulty, change)) in enumerate(_ASKED.items(), start=50):
-        say(name)
         sizes = (made.FEW_TEXTS, made.MESSAGES)
-        pairs = [change(made.alike(difficulty, n=n), points=LOSS_POINTS) for n in sizes]
-        terms = ProofTerms(draws=draws)
-        found[name] = tally_asked(pairs[0], pairs[1], trials=trials, seed=seed, terms=terms)
+        texts, messages = (change(made.alike(difficulty, n=n), points=LOSS_POINTS) for n in sizes)
+        for grown, pair, kind in (
+            (0, texts, name),
+            (made.GROWN, made.with_few_of_grown(texts), name + WHERE_GROWN),
+        ):
+            say(kind)
+            terms = ProofTerms(draws=draws)
+            found[kind] = tally_asked(
+                pair, messages, trials=trials, seed=seed, terms=terms, grown=grown
+            )
     for seed, (name, pair) in enumerate(protected.items(), start=100):
         say(name)
         found[name] = tally_protected(pair, trials=trials, seed=seed, draws=draws)

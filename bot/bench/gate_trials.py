@@ -16,6 +16,9 @@ Pair = Callable[[Draw], Paired]
 TEXTS = 3_000
 # Where a proof asks: a small test set, the messages that are replayed, the questions.
 FEW_TEXTS, MESSAGES, QUESTIONS = 600, 1_600, 24
+# Intents of which the challenger has learned many more texts: they came up of late, so there are
+# few to test them with, and none in the frozen set.
+GROWN, TESTS_OF_GROWN = 8, 15
 INTENTS = 77
 NEW_INTENT = "new_intent"
 # A wrong guess is one of so many intents that are like the right one.
@@ -192,6 +195,26 @@ def with_new_intents(pair: Pair, *, texts: int = 40, right: float = 0.7) -> Pair
     return more
 
 
+def with_few_of_grown(pair: Pair) -> Pair:
+    """The same with few texts of the intents that have grown, and none of them frozen."""
+
+    def fewer(draw: Draw) -> Paired:
+        texts = pair(draw)
+        has_grown = texts.truth < GROWN
+        rows = np.flatnonzero(~has_grown | (np.cumsum(has_grown) <= TESTS_OF_GROWN))
+        return replace(
+            texts,
+            truth=texts.truth[rows],
+            champion=texts.champion[rows],
+            challenger=texts.challenger[rows],
+            champion_confidence=texts.champion_confidence[rows],
+            challenger_confidence=texts.challenger_confidence[rows],
+            frozen=(texts.frozen & ~has_grown)[rows],
+        )
+
+    return fewer
+
+
 def with_loss_of(pair: Pair, draw: Draw, *, most: int = 3) -> tuple[Paired, str]:
     """A pair in which one intent loses one to `most` of its texts and nothing else of it changes;
     and which intent that is.
@@ -212,8 +235,11 @@ def with_loss_of(pair: Pair, draw: Draw, *, most: int = 3) -> tuple[Paired, str]
     return replace(texts, challenger=guess), intent
 
 
-def evidence(texts: Paired) -> Evidence:
-    """What the gate sees of a pair: all but the intents is the same on both sides."""
+def evidence(texts: Paired, *, grown: int = 0) -> Evidence:
+    """What the gate sees of a pair: all but the intents is the same on both sides.
+
+    `grown`: of so many intents the challenger has learned many more texts.
+    """
     before = tuple(name for name in texts.names if name != NEW_INTENT)
     side = Side(
         version="a",
@@ -223,7 +249,9 @@ def evidence(texts: Paired) -> Evidence:
         threshold=0.4,
     )
     challenger = replace(side, version="b", labels=Labels(intent=texts.names))
-    return Evidence(champion=side, challenger=challenger, intents=texts)
+    return Evidence(
+        champion=side, challenger=challenger, intents=texts, grown=frozenset(before[:grown])
+    )
 
 
 def _spoil(guess: Ints, rows: Ints, truth: Ints, names: tuple[str, ...], draw: Draw) -> None:

@@ -34,6 +34,7 @@ from nlu.examples import Example
 
 if TYPE_CHECKING:
     from bot.learning.proof.proof import Proof
+    from nlu.bundle import BundleStore
 
 Report = dict[str, Any]
 
@@ -156,6 +157,7 @@ async def prove(place: Workplace) -> Report:
         out_of_scope=out_of_scope_texts([*frozen, *new]),
         asked=answered,
         asked_of=(0, 0) if questions is None else (questions.differ, questions.replayed),
+        grown=await asyncio.to_thread(_grown, place, bundles, champion),
         shadow=shadow,
         terms=ProofTerms.of(settings),
         threads=threads(),
@@ -171,6 +173,23 @@ async def prove(place: Workplace) -> Report:
         await _prepare_answers(place)
     kept = {} if asks is None else {KEY: asks.as_json()}
     return {"champion": champion, **proof.verdict.as_json(), **kept}
+
+
+def _grown(place: Workplace, bundles: "BundleStore", champion: str) -> frozenset[str]:
+    """The intents of which this run's version has learned many more texts than the champion."""
+    from bot.learning.proof.grown import grown_intents
+    from nlu.learned import read_spoken_of
+    from nlu.rasa_yaml import read_rasa_nlu
+
+    settings = place.settings
+    examples = list(read_spoken_of(place.store.folder(str(place.run["dataset"]))))
+    if (settings.data_dir / "nlu.yml").is_file():
+        examples += read_rasa_nlu(settings.data_dir / "nlu.yml").examples
+    return grown_intents(
+        examples,
+        champion=bundles.folder(champion),
+        challenger=bundles.folder(str(place.run["version"])),
+    )
 
 
 async def _answered(place: Workplace, questions: Questions) -> list[Example]:

@@ -3,7 +3,7 @@
 What the model is sure of is not among the candidates. But where people have told it of an intent
 that it does not see, a new one above all, it takes others of that intent for something else, too.
 The turns most like the few that were labelled are most of them of the same intent; and so are
-those, once it has learned these few, of which it half thinks that they are.
+those, once it has learned these few, of which it half thinks that they are of a new one.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from bot.log import tables
 from bot.log.review_candidates import Row, Terms, described_turns, proposed
 from bot.log.review_pool import Labelled
-from bot.log.review_scores import is_reviewable, probabilities
+from bot.log.review_scores import OUT_OF_SCOPE, is_reviewable, probabilities
 
 # An intent is missed where the model had not seen it in more than this share of its labelled turns,
 # and people have labelled fewer than so many.
@@ -30,8 +30,10 @@ OF_EACH = 8  # of an intent that become candidates in one look
 # Cosine from which a turn is like a labelled one; for MiniLM. What it is like of other intents
 # counts against it by half.
 ALIKE, AGAINST = 0.5, 0.5
-# The model half sees an intent in a turn that it gives this probability; above, it is sure.
-HALF_SEEN = (0.05, 0.9)
+# An intent is new where the model did not think of it in so many turns, the first that people gave
+# it. It half sees it in a turn where it gives it this probability; above, it is sure.
+FIRST = 3
+HALF_SEEN = (0.03, 0.9)
 
 _annotation = tables.annotation
 _turn = tables.turn
@@ -102,13 +104,30 @@ def alike(
     return sorted(found.values(), key=lambda row: -row["score"])
 
 
+def new_intents(labelled: Sequence[Labelled]) -> dict[str, float]:
+    """The intents that the model did not know when people first named them, by how much more of
+    them is wanted: 1 where there is no label, 0 from `FEW` on.
+
+    An old one that it missed is nearly always among the others that it thought of. What is out of
+    scope is like anything.
+    """
+    thought_of: dict[str, list[bool]] = {}
+    for one in reversed(labelled):  # the oldest first
+        if one.intent is not None and one.intent not in OUT_OF_SCOPE:
+            thought_of.setdefault(one.intent, []).append(one.intent in one.probabilities)
+    return {
+        intent: 1.0 - len(found) / FEW
+        for intent, found in sorted(thought_of.items())
+        if len(found) < FEW and not any(found[:FIRST])
+    }
+
+
 def half_seen(labelled: Sequence[Labelled], turns: Sequence[Row]) -> dict[str, float]:
-    """The turns in which the model half sees an intent that it misses, those first that say most.
+    """The turns in which the model half sees a new intent, those first that say most.
 
     That is those of the intents with the fewest labels, of which it is the least sure.
     """
-    count = Counter(one.intent for one in labelled)
-    wanted = {intent: 1.0 - count[intent] / FEW for intent in missed(labelled)}
+    wanted = new_intents(labelled)
     least, sure = HALF_SEEN
     found: dict[str, float] = {}
     for turn in turns:

@@ -22,8 +22,8 @@ WEIGHTS = {
     "low_rating": 2,
     # There are none while nothing is new; and of those that there are most teach something.
     EMERGING: 16,
-    # As few, and most are of an intent whose first labels teach the most.
-    HALF_SEEN: 16,
+    # As few, and half of them are of an intent whose first labels teach the most.
+    HALF_SEEN: 8,
     "disagreement": 5,
     "label_error": 2,
     "fallback": 3,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FALLBACK = "nlu_fallback"
+# Intents whose texts no bot of this company is for; clinc150 has "oos".
+OUT_OF_SCOPE = frozenset({"out_of_scope", "oos"})
 EMERGING = "emerging"
 HALF_SEEN = "half_seen"
 PROOF = "proof"

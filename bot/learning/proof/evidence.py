@@ -122,5 +122,7 @@ class Evidence:
     spans: PairedSpans | None = None
     scope: PairedScope | None = None
     asked: Asked | None = None
+    # Intents that the champion hardly knows, of which the challenger has learned many more texts.
+    grown: frozenset[str] = frozenset()
     shadow_turns: int = 0
     shadow_changed: int = 0

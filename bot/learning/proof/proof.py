@@ -18,10 +18,11 @@ from bot.learning.proof.pairing import (
     paired_scope,
     paired_spans,
 )
-from bot.learning.proof.sets import OUT_OF_SCOPE, each_once
+from bot.learning.proof.sets import each_once
 from bot.learning.proof.shadow import Shadow, replay
 from bot.learning.proof.terms import ProofTerms
 from bot.learning.proof.verdict import Verdict, judge
+from bot.log.review_scores import OUT_OF_SCOPE
 from nlu.examples import Example
 
 FILE = "proof.json"
@@ -45,6 +46,7 @@ class ProofOrder:
     # Labelled messages that both take differently, drawn by lot; of how many, of how many replayed.
     asked: Sequence[Example] = ()
     asked_of: tuple[int, int] = (0, 0)
+    grown: frozenset[str] = frozenset()  # see `grown_intents`
     # (turn id, text) of real messages; read once, some hundred at a time.
     shadow: Iterable[tuple[str, str]] = ()
     seed: int = 7
@@ -135,6 +137,7 @@ def prove(
         spans=paired_spans(examples, both[0].of, both[1].of),
         scope=_scope(order, examples, both, (champion, challenger)),
         asked=_asked(order, (champion, challenger)),
+        grown=order.grown,
         shadow_turns=shadow.turns,
         shadow_changed=shadow.changed,
     )

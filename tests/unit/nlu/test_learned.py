@@ -6,7 +6,7 @@ import pytest
 
 from nlu.errors import DataError
 from nlu.examples import EntitySpan, Example
-from nlu.learned import read_learned, read_taught
+from nlu.learned import read_learned, read_spoken_of, read_taught
 
 
 def write(folder: Path, *rows: dict[str, Any]) -> Path:
@@ -53,6 +53,16 @@ def test_rows_that_teach_an_answer_alone_are_for_the_retriever(tmp_path: Path) -
     )
     assert [example.text for example in read_learned(tmp_path)] == ["late", "hello"]
     assert read_taught(tmp_path) == (("send it back?", "returns-1"), ("late", "delivery-2"))
+
+
+def test_what_nobody_spoke_of_can_be_left_out(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {"intent": "greet", "source": "corrected"},
+        {"text": "hi", "intent": "greet", "source": "pseudo"},
+        {"text": "hey", "intent": "greet", "source": "agent", "split": "test"},
+    )
+    assert [example.text for example in read_spoken_of(tmp_path)] == ["hello"]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"split": "train"}'])

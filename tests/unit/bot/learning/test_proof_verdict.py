@@ -126,6 +126,56 @@ def test_a_new_intent_that_is_not_proven_or_may_cost_something_is_held(
     assert reason(verdict, "gain").level == "hold"
 
 
+def with_grown(texts: Paired, *, gained: int, lost: int = 0, wrong: int = 0) -> Evidence:
+    """The same texts and some of an intent that both know, and that has grown."""
+    found = with_new(texts, right=gained, wrong=lost + wrong)
+    guesses = found.intents.champion.copy()
+    first = texts.n + gained
+    guesses[first : first + lost] = len(INTENTS)
+    return replace(
+        found,
+        champion=replace(found.champion, labels=found.challenger.labels),
+        intents=replace(found.intents, champion=guesses),
+        grown=frozenset({"gift"}),
+    )
+
+
+def test_an_intent_that_has_grown_is_a_reason_like_a_new_one() -> None:
+    texts = paired(n=600, gained=6, lost=6)
+    verdict = judged(with_grown(texts, gained=8, lost=1, wrong=2))
+    found = reason(verdict, "new_intents")
+    assert (verdict.decision, verdict.because) == ("promote", [found.sentence])
+    assert {name: found.figures[name] for name in ("n", "right", "gained", "lost", "others")} == {
+        "n": 11,
+        "right": 8,
+        "gained": 8,
+        "lost": 1,
+        "others": 600,
+    }
+    # Nobody said beforehand that it has grown.
+    unsaid = replace(with_grown(texts, gained=8, lost=1, wrong=2), grown=frozenset())
+    assert judged(unsaid).decision == "hold"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Half of alpha: five in a row are a reason for a new one, six for one that has grown.
+        {"gained": 5},
+        {"gained": 8, "lost": 2},
+        {"gained": 8, "wrong": 9},
+    ],
+)
+def test_an_intent_that_has_grown_and_is_not_known_better_is_held(changes: dict[str, int]) -> None:
+    verdict = judged(with_grown(paired(n=600, gained=6, lost=6), **changes))
+    assert (verdict.decision, reason(verdict, "new_intents").level) == ("hold", "note")
+
+
+def test_an_intent_that_has_grown_is_no_excuse_for_a_loss() -> None:
+    assert judged(with_grown(paired(n=600, gained=30, lost=34), gained=8)).decision == "hold"
+    assert judged(with_grown(paired(n=600, gained=2, lost=20), gained=8)).decision == "refuse"
+
+
 def test_a_new_intent_is_no_excuse_for_a_loss() -> None:
     verdict = judged(with_new(paired(n=600, gained=2, lost=20), right=8))
     assert verdict.decision == "refuse"
