@@ -1,5 +1,6 @@
 """Whether there is a reason to promote: more texts right, or intents that were not known before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.learning.proof import bootstrap
@@ -59,12 +60,14 @@ def new_intents(evidence: Evidence, terms: ProofTerms, how: Resampling) -> Found
     counts is that they are known better than before, and that a loss of `frozen_margin` on all
     other texts is ruled out.
 
-    Of new intents the champion can have nothing right, and any text that is right is a gain. Where
-    it may have, this is another look at texts that `gain` looks at, too, and must show more.
+    Of new intents the champion can have nothing right, and any text that is right is a gain; so
+    they are looked at alone first. Where it may have, this is another look at texts that `gain`
+    looks at, too, and must show more.
     """
-    young = _young(evidence)
-    if young is None:
+    looks = _looks_at_young(evidence)
+    if not looks:
         return []
+    young = next((look for look in looks if look.is_proven(terms)), looks[-1])
     if young.n == 0:
         sentence = f"{len(young.names)} intents are new or have grown, and no text of theirs is "
         return [Reason(name="new_intents", level="note", sentence=sentence + "kept to test with.")]
@@ -217,19 +220,24 @@ class _Young:
         return known and self.not_worse_p(terms) <= terms.alpha
 
 
-def _young(evidence: Evidence) -> _Young | None:
-    """None without an intent that is new or has grown."""
+def _looks_at_young(evidence: Evidence) -> list[_Young]:
+    """At the intents that are new, and at these with those that have grown, if there are any."""
     new = set(evidence.challenger.labels.intent) - set(evidence.champion.labels.intent)
-    names = (*sorted(new), *sorted(evidence.grown - new))
-    if not names:
-        return None
+    grown = evidence.grown - new
+    looks = [_young(evidence, sorted(new), are_new=True)] if new else []
+    if grown:
+        looks.append(_young(evidence, [*sorted(new), *sorted(grown)], are_new=False))
+    return looks
+
+
+def _young(evidence: Evidence, names: Sequence[str], *, are_new: bool) -> _Young:
     texts = evidence.intents
     is_young = texts.of_labels(names)
     gained, lost = texts.changes(is_young)
     others_gained, others_lost = texts.changes(~is_young)
     found = _Young(
-        names=names,
-        are_new=not evidence.grown - new,
+        names=tuple(names),
+        are_new=are_new,
         n=int(is_young.sum()),
         right=int(texts.challenger_right[is_young].sum()),
         gained=gained,
@@ -242,8 +250,7 @@ def _young(evidence: Evidence) -> _Young | None:
 
 
 def _knows_more(evidence: Evidence, terms: ProofTerms) -> bool:
-    young = _young(evidence)
-    return young is not None and young.is_proven(terms)
+    return any(look.is_proven(terms) for look in _looks_at_young(evidence))
 
 
 def _interval(right: Bools) -> list[float]:

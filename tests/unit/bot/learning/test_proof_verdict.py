@@ -171,6 +171,20 @@ def test_an_intent_that_has_grown_and_is_not_known_better_is_held(changes: dict[
     assert (verdict.decision, reason(verdict, "new_intents").level) == ("hold", "note")
 
 
+def test_what_is_new_is_a_reason_though_what_has_grown_is_known_no_better() -> None:
+    texts = paired(n=600, gained=6, lost=6)
+    # One of the old intents has grown, and has as many lost as gained.
+    new = replace(with_new(texts, right=5, wrong=3), grown=frozenset({INTENTS[0]}))
+    verdict = judged(new)
+    assert (verdict.decision, reason(verdict, "new_intents").figures["intents"]) == (
+        "promote",
+        ["gift"],
+    )
+    fewer = judged(replace(with_new(texts, right=4), grown=frozenset({INTENTS[0]})))
+    found = reason(fewer, "new_intents")
+    assert (fewer.decision, found.figures["intents"]) == ("hold", ["gift", INTENTS[0]])
+
+
 def test_an_intent_that_has_grown_is_no_excuse_for_a_loss() -> None:
     assert judged(with_grown(paired(n=600, gained=30, lost=34), gained=8)).decision == "hold"
     assert judged(with_grown(paired(n=600, gained=2, lost=20), gained=8)).decision == "refuse"
