@@ -191,9 +191,7 @@ class Company:
         questions = (run["verdict"] or {}).get("questions")
         if questions is not None:
             left = self.granted - len(self.reviewed)
-            async with self.journal() as journal:
-                for turn_id in questions["turns"][:left]:
-                    await journal.write(partial(self._label, turn_id=turn_id, reason="proof"))
+            await self.label(questions["turns"][:left], reason="proof")
             again = self.kefu("learn", "--answers", "--json")
             if again is not None:
                 return {**again, "seconds": seconds_of(run) + seconds_of(again)}
@@ -238,9 +236,13 @@ class Company:
     async def review_by_lot(self, budget: int) -> None:
         """The reviewer labels turns drawn by lot from all that nobody has labelled."""
         left = sorted(set(self.truth) - self.reviewed)
+        await self.label(self.chance.sample(left, min(budget, len(left))))
+
+    async def label(self, turn_ids: Sequence[str], *, reason: str | None = None) -> None:
+        """The reviewer says of these turns what they mean."""
         async with self.journal() as journal:
-            for turn_id in self.chance.sample(left, min(budget, len(left))):
-                await journal.write(partial(self._label, turn_id=turn_id, reason=None))
+            for turn_id in turn_ids:
+                await journal.write(partial(self._label, turn_id=turn_id, reason=reason))
 
     async def name_unknowns(self, budget: int, *, of_each: int = 8) -> dict[str, Any]:
         """The reviewer names the groups of unknowns that are mostly of one kind, and a new one.
