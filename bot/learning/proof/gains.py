@@ -202,8 +202,12 @@ class _Young:
 
     @property
     def p_value(self) -> float:
-        """How likely so many are gained where none is known better than before."""
-        return mcnemar(self.gained, self.lost, better="challenger")
+        """How likely so many are gained where none is known better than before.
+
+        The champion has nothing right of what is new, so there is no chance to be careful of but
+        that of the few texts: the mid-p will do.
+        """
+        return mcnemar(self.gained, self.lost, better="challenger", mid=self.are_new)
 
     def not_worse_p(self, terms: ProofTerms) -> float:
         """How likely the others are where they lost the margin."""

@@ -109,8 +109,8 @@ def test_a_new_intent_is_a_reason_where_nothing_is_lost_for_it() -> None:
 @pytest.mark.parametrize(
     ("texts", "right", "wrong"),
     [
-        # Four in a row are chance at 0.05; less than half is no knowledge.
-        (paired(n=600, gained=6, lost=6), 4, 0),
+        # Three in a row are chance at 0.05; less than half is no knowledge.
+        (paired(n=600, gained=6, lost=6), 3, 0),
         (paired(n=600, gained=6, lost=6), 7, 8),
         # Of 100 texts a loss of two points cannot be ruled out, nor where many change.
         (paired(n=100, gained=4, lost=4), 5, 0),
@@ -160,7 +160,7 @@ def test_an_intent_that_has_grown_is_a_reason_like_a_new_one() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        # Half of alpha: five in a row are a reason for a new one, six for one that has grown.
+        # Half of alpha: four in a row are a reason for a new one, six for one that has grown.
         {"gained": 5},
         {"gained": 8, "lost": 2},
         {"gained": 8, "wrong": 9},
@@ -180,7 +180,7 @@ def test_what_is_new_is_a_reason_though_what_has_grown_is_known_no_better() -> N
         "promote",
         ["gift"],
     )
-    fewer = judged(replace(with_new(texts, right=4), grown=frozenset({INTENTS[0]})))
+    fewer = judged(replace(with_new(texts, right=3), grown=frozenset({INTENTS[0]})))
     found = reason(fewer, "new_intents")
     assert (fewer.decision, found.figures["intents"]) == ("hold", ["gift", INTENTS[0]])
 
