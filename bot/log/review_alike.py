@@ -1,9 +1,8 @@
-"""Turns that may be of intents that the model misses: it may be as wrong about them, as sure.
+"""Turns like those of intents that the model misses: others that it may be as wrong about, as sure.
 
 What the model is sure of is not among the candidates. But where people have told it of an intent
 that it does not see, a new one above all, it takes others of that intent for something else, too.
-The turns most like the few that were labelled are most of them of the same intent; and so are
-those, once it has learned these few, of which it half thinks that they are of a new one.
+The turns most like the few that were labelled are most of them of the same intent.
 """
 
 from collections import Counter
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, select
 from bot.log import tables
 from bot.log.review_candidates import Row, Terms, described_turns, proposed
 from bot.log.review_pool import Labelled
-from bot.log.review_scores import OUT_OF_SCOPE, is_reviewable, probabilities
+from bot.log.review_scores import is_reviewable
 
 # An intent is missed where the model had not seen it in more than this share of its labelled turns,
 # and people have labelled fewer than so many.
@@ -30,10 +29,6 @@ OF_EACH = 8  # of an intent that become candidates in one look
 # Cosine from which a turn is like a labelled one; for MiniLM. What it is like of other intents
 # counts against it by half.
 ALIKE, AGAINST = 0.5, 0.5
-# An intent is new where the model did not think of it in so many turns, the first that people gave
-# it. It half sees it in a turn where it gives it this probability; above, it is sure.
-FIRST = 3
-HALF_SEEN = (0.03, 0.9)
 
 _annotation = tables.annotation
 _turn = tables.turn
@@ -102,43 +97,6 @@ def alike(
             if before is None or before["score"] < row["score"]:
                 found[row["turn_id"]] = row
     return sorted(found.values(), key=lambda row: -row["score"])
-
-
-def new_intents(labelled: Sequence[Labelled]) -> dict[str, float]:
-    """The intents that the model did not know when people first named them, by how much more of
-    them is wanted: 1 where there is no label, 0 from `FEW` on.
-
-    An old one that it missed is nearly always among the others that it thought of. What is out of
-    scope is like anything.
-    """
-    thought_of: dict[str, list[bool]] = {}
-    for one in reversed(labelled):  # the oldest first
-        if one.intent is not None and one.intent not in OUT_OF_SCOPE:
-            thought_of.setdefault(one.intent, []).append(one.intent in one.probabilities)
-    return {
-        intent: 1.0 - len(found) / FEW
-        for intent, found in sorted(thought_of.items())
-        if len(found) < FEW and not any(found[:FIRST])
-    }
-
-
-def half_seen(labelled: Sequence[Labelled], turns: Sequence[Row]) -> dict[str, float]:
-    """The turns in which the model half sees a new intent, those first that say most.
-
-    That is those of the intents with the fewest labels, of which it is the least sure.
-    """
-    wanted = new_intents(labelled)
-    least, sure = HALF_SEEN
-    found: dict[str, float] = {}
-    for turn in turns:
-        thought = probabilities(turn["ranking"])
-        part = {intent: thought[intent] for intent in thought.keys() & wanted.keys()}
-        if not part or max(part.values()) > sure or sum(part.values()) < least:
-            continue
-        worth = sum(share * wanted[intent] for intent, share in part.items()) / sum(part.values())
-        doubt = 1.0 - abs(0.5 - min(1.0, sum(part.values())))
-        found[turn["id"]] = round(worth * doubt, 4)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _candidate(turn: Row, score: float, wanted: float, terms: Terms) -> Row | None:

@@ -15,14 +15,7 @@ from bot.log.annotations import Effective
 from bot.log.confident_joint import confident_joint, error_rates
 from bot.log.k_centre import k_centre, nearest_of
 from bot.log.review_candidates import want_another
-from bot.log.review_scores import (
-    EMERGING,
-    FALLBACK,
-    HALF_SEEN,
-    RANDOM,
-    primary,
-    probabilities,
-)
+from bot.log.review_scores import EMERGING, FALLBACK, RANDOM, primary, probabilities
 
 POOL_OF_EACH = 150
 CENTRES = 300
@@ -39,7 +32,7 @@ ERROR_RATE = 0.3
 # How many alike make a topic; where a message stands that is as like them as what is known.
 _NEIGHBOURS = 4
 _MIDDLE, _REACH = 0.7, 0.5
-_POOLED = ("spare", "uncertainty", "fallback", "diversity", "disagreement", EMERGING, HALF_SEEN)
+_POOLED = ("spare", "uncertainty", "fallback", "diversity", "disagreement", EMERGING)
 
 _annotation = tables.annotation
 _candidate = tables.review_candidate

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.log import tables
 from bot.log.review_candidates import Terms
-from bot.log.review_scores import EMERGING, HALF_SEEN, PROOF, RANDOM
+from bot.log.review_scores import EMERGING, PROOF, RANDOM
 
 # How long a skipped turn is not shown again to who skipped it.
 SKIP_DAYS = 7
@@ -22,8 +22,6 @@ WEIGHTS = {
     "low_rating": 2,
     # There are none while nothing is new; and of those that there are most teach something.
     EMERGING: 16,
-    # As few, and half of them are of an intent whose first labels teach the most.
-    HALF_SEEN: 8,
     "disagreement": 5,
     "label_error": 2,
     "fallback": 3,

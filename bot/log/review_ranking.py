@@ -23,7 +23,7 @@ from bot.log.journal import Journal
 from bot.log.review_candidates import Terms
 from bot.log.review_events import Page
 from bot.log.review_pool import Labelled, Pool
-from bot.log.review_scores import EMERGING, HALF_SEEN
+from bot.log.review_scores import EMERGING
 from bot.world import World
 
 logger = logging.getLogger(__name__)
@@ -172,19 +172,10 @@ class Ranking:
 
         Raises CannotEmbed.
         """
-        turns: list[review_candidates.Row] = []
-        if review_alike.missed(labelled):
-            since = self._world.now() - SEEK_BACK
-            turns = await self._journal.browse(partial(review_alike.newest_turns, since=since))
-        half_seen = partial(
-            review_candidates.give_reason,
-            reason=HALF_SEEN,
-            scores=review_alike.half_seen(labelled, turns),
-            terms=self.terms,
-        )
-        await self._journal.write(half_seen)
-        if not turns:
+        if not review_alike.missed(labelled):
             return
+        since = self._world.now() - SEEK_BACK
+        turns = await self._journal.browse(partial(review_alike.newest_turns, since=since))
         texts = {one.turn_id: one.text for one in labelled}
         texts |= {turn["id"]: turn["text"] for turn in turns}
         vectors = await self._recalled(texts)

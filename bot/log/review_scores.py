@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FALLBACK = "nlu_fallback"
-# Intents whose texts no bot of this company is for; clinc150 has "oos".
-OUT_OF_SCOPE = frozenset({"out_of_scope", "oos"})
 EMERGING = "emerging"
-HALF_SEEN = "half_seen"
 PROOF = "proof"
 
 # In the order in which one of them gives a turn its place: what is rarer says more.
@@ -18,7 +15,6 @@ REASONS = (
     PROOF,
     "low_rating",
     EMERGING,
-    HALF_SEEN,
     "disagreement",
     "label_error",
     "fallback",

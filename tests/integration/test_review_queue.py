@@ -397,40 +397,6 @@ async def test_turns_like_those_of_an_intent_that_the_model_misses_are_shown(des
     assert newest["reason"] == "disagreement"
 
 
-async def test_turns_in_which_the_model_half_sees_a_new_intent_are_shown(desk: Desk) -> None:
-    await desk.add("pay my phone bill please", "who knows", ranking=SURE)
-    await desk.add("cancel it please", ranking=UNSURE)
-    await desk.add("any news of an invoice", ranking=(("track_order", 0.92), ("pay_bill", 0.07)))
-    await desk.add("settle what it costs", ranking=(("pay_bill", 0.5), ("track_order", 0.4)))
-    await desk.add("the monthly bill", ranking=(("pay_bill", 0.95), ("track_order", 0.03)))
-    await desk.add("where is it", ranking=(("track_order", 0.97), ("pay_bill", 0.01)))
-    await desk.add("call it off", ranking=(("track_order", 0.5), ("cancel_order", 0.3)))
-    await desk.add("no idea", ranking=(("track_order", 0.5), ("oos", 0.3)))
-    await desk.say("ann", "t0000", queued=False, intent="pay_bill")
-    # Neither what it thought of when people first said so nor what is nobody's business is new.
-    await desk.say("ann", "t0001", queued=False, intent="oos")
-    await desk.say("ann", "t0002", queued=False, intent="cancel_order")
-    await desk.ranking.compare()
-    found = await desk.candidates()
-    shown = {turn: row["score"] for turn, row in found.items() if row["reason"] == "half_seen"}
-    assert set(shown) == {"t0003", "t0004"}
-    # What says more of it stands first.
-    assert shown["t0004"] > shown["t0003"]
-
-
-async def test_an_intent_with_many_labels_is_not_new_any_more(desk: Desk, monkeypatch: Any) -> None:
-    monkeypatch.setattr(review_alike, "FEW", 2)
-    await desk.add("pay my phone bill", "pay my gas bill", ranking=SURE)
-    await desk.add("settle what it costs", ranking=(("pay_bill", 0.5), ("track_order", 0.4)))
-    await desk.say("ann", "t0000", queued=False, intent="pay_bill")
-    await desk.ranking.compare()
-    assert (await desk.candidates())["t0002"]["reason"] == "half_seen"
-    # From then on it waits for what else speaks for it.
-    await desk.say("ann", "t0001", queued=False, intent="pay_bill")
-    await desk.ranking.compare()
-    assert "half_seen" not in (await desk.candidates())["t0002"]["reasons"]
-
-
 async def test_an_intent_that_the_model_sees_or_that_has_many_labels_is_not_missed(
     desk: Desk, monkeypatch: Any
 ) -> None:

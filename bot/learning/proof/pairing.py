@@ -7,7 +7,7 @@ import numpy as np
 
 from bot.learning.proof.evidence import Bools, Floats, Ints, Paired, PairedScope, PairedSpans, Side
 from bot.learning.proof.measured import Understood
-from bot.log.review_scores import OUT_OF_SCOPE
+from bot.learning.proof.sets import OUT_OF_SCOPE
 from nlu.examples import Example
 
 

@@ -18,11 +18,10 @@ from bot.learning.proof.pairing import (
     paired_scope,
     paired_spans,
 )
-from bot.learning.proof.sets import each_once
+from bot.learning.proof.sets import OUT_OF_SCOPE, each_once
 from bot.learning.proof.shadow import Shadow, replay
 from bot.learning.proof.terms import ProofTerms
 from bot.learning.proof.verdict import Verdict, judge
-from bot.log.review_scores import OUT_OF_SCOPE
 from nlu.examples import Example
 
 FILE = "proof.json"

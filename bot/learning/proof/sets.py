@@ -7,10 +7,12 @@ from typing import Any
 
 from bot.learning.datasets.row import Row
 from bot.log.review_candidates import is_drawn
-from bot.log.review_scores import OUT_OF_SCOPE
 from nlu.examples import EntitySpan, Example
 from nlu.rasa_yaml import read_rasa_nlu
 from nlu.tables import read_emotion_table
+
+# What the intent is called whose texts no bot of this company is for; clinc150 has "oos".
+OUT_OF_SCOPE = frozenset({"out_of_scope", "oos"})
 
 
 def frozen_examples(data_dir: Path) -> list[Example]:
