@@ -11,26 +11,20 @@ from nlu.examples import EntitySpan, Example
 FILE = "rows.jsonl"
 
 
-def read_learned(folder: Path) -> tuple[Example, ...]:
+def read_learned(folder: Path, *, with_pseudo: bool = True) -> tuple[Example, ...]:
     """The rows of a version's folder that are for training and have a label, each once.
 
-    Raises DataError that names the line which is none.
+    `with_pseudo`: also those that nobody spoke of. Raises DataError that names the line which is
+    no row.
     """
-    examples = (example for row, example in _rows(folder) if row["split"] == "train")
+    examples = (
+        example
+        for row, example in _rows(folder)
+        if row["split"] == "train" and (with_pseudo or row.get("source") != "pseudo")
+    )
     return tuple(
         dict.fromkeys(
             e for e in examples if e.intent is not None or e.emotion is not None or e.spans
-        )
-    )
-
-
-def read_spoken_of(folder: Path) -> tuple[Example, ...]:
-    """The same without those that nobody spoke of (`pseudo`)."""
-    return tuple(
-        dict.fromkeys(
-            example
-            for row, example in _rows(folder)
-            if row["split"] == "train" and row.get("source") != "pseudo"
         )
     )
 

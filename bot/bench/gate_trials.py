@@ -128,16 +128,7 @@ def asked(messages: Paired, draw: Draw) -> Asked:
     """What people say of some of the messages that both take differently."""
     differ = np.flatnonzero(messages.champion != messages.challenger)
     chosen = draw.choice(differ, min(QUESTIONS, len(differ)), replace=False)
-    texts = replace(
-        messages,
-        truth=messages.truth[chosen],
-        champion=messages.champion[chosen],
-        challenger=messages.challenger[chosen],
-        champion_confidence=messages.champion_confidence[chosen],
-        challenger_confidence=messages.challenger_confidence[chosen],
-        frozen=messages.frozen[chosen],
-    )
-    return Asked(texts=texts, differ=len(differ), replayed=messages.n)
+    return Asked(texts=messages.at(chosen), differ=len(differ), replayed=messages.n)
 
 
 def with_loss(pair: Pair, *, points: float) -> Pair:
@@ -202,15 +193,7 @@ def with_few_of_grown(pair: Pair) -> Pair:
         texts = pair(draw)
         has_grown = texts.truth < GROWN
         rows = np.flatnonzero(~has_grown | (np.cumsum(has_grown) <= TESTS_OF_GROWN))
-        return replace(
-            texts,
-            truth=texts.truth[rows],
-            champion=texts.champion[rows],
-            challenger=texts.challenger[rows],
-            champion_confidence=texts.champion_confidence[rows],
-            challenger_confidence=texts.challenger_confidence[rows],
-            frozen=(texts.frozen & ~has_grown)[rows],
-        )
+        return replace(texts, frozen=texts.frozen & ~has_grown).at(rows)
 
     return fewer
 

@@ -55,9 +55,9 @@ async def forgetting(
         if not one["promoted"]:
             one["newest"] = _scores(company, of_old, of_new, one["version"])
         if number in TIMED:
-            timed.append(_timed(company, one["dataset"], champion))
-            one["timed"] = timed[-1]
-            one["anew"] = _scores(company, of_old, of_new, str(one["timed"].pop("version")))
+            one["timed"], anew = _timed(company, one["dataset"], champion)
+            timed.append(one["timed"])
+            one["anew"] = _scores(company, of_old, of_new, anew)
         rounds.append(one)
         progress(f"forgetting: {one}")
     return {
@@ -101,7 +101,7 @@ def _scores(
     }
 
 
-def _timed(company: Company, dataset: str, champion: str) -> dict[str, Any]:
+def _timed(company: Company, dataset: str, champion: str) -> tuple[dict[str, float], str]:
     """Seconds of the training that goes on, and of one that begins anew; the latter's version."""
     folder = DatasetStore(company.folder / "state").folder(dataset)
     seconds, version = {}, ""
@@ -111,4 +111,4 @@ def _timed(company: Company, dataset: str, champion: str) -> dict[str, Any]:
         report = company.kefu(*words, "--dataset", str(folder), *begin)
         seconds[name] = time.monotonic() - started
         version = str(report["model_version"])
-    return {**seconds, "version": version}
+    return seconds, version

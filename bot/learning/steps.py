@@ -178,11 +178,12 @@ async def prove(place: Workplace) -> Report:
 def _grown(place: Workplace, bundles: "BundleStore", champion: str) -> frozenset[str]:
     """The intents of which this run's version has learned many more texts than the champion."""
     from bot.learning.proof.grown import grown_intents
-    from nlu.learned import read_spoken_of
+    from nlu.learned import read_learned
     from nlu.rasa_yaml import read_rasa_nlu
 
     settings = place.settings
-    examples = list(read_spoken_of(place.store.folder(str(place.run["dataset"]))))
+    dataset = place.store.folder(str(place.run["dataset"]))
+    examples = list(read_learned(dataset, with_pseudo=False))
     if (settings.data_dir / "nlu.yml").is_file():
         examples += read_rasa_nlu(settings.data_dir / "nlu.yml").examples
     return grown_intents(

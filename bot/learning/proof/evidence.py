@@ -1,7 +1,7 @@
 """What is known of two versions side by side: the same texts, and what each made of them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,18 @@ class Paired:
         if within is not None:
             before, after = before[within], after[within]
         return np.flatnonzero(after & ~before).tolist(), np.flatnonzero(before & ~after).tolist()
+
+    def at(self, rows: Ints) -> "Paired":
+        """The texts at these places."""
+        return replace(
+            self,
+            truth=self.truth[rows],
+            champion=self.champion[rows],
+            challenger=self.challenger[rows],
+            champion_confidence=self.champion_confidence[rows],
+            challenger_confidence=self.challenger_confidence[rows],
+            frozen=self.frozen[rows],
+        )
 
     def of_label(self, name: str) -> Bools:
         """The texts whose true label it is."""

@@ -211,7 +211,7 @@ class _Young:
 
     def not_worse_p(self, terms: ProofTerms) -> float:
         """How likely the others are where they lost the margin."""
-        lost, gained = self.others_lost, self.others_gained
+        gained, lost = self.others_gained, self.others_lost
         return not_worse(gained, lost, n=self.others, margin=terms.frozen_margin)
 
     def alpha(self, terms: ProofTerms) -> float:

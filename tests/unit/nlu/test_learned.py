@@ -6,7 +6,7 @@ import pytest
 
 from nlu.errors import DataError
 from nlu.examples import EntitySpan, Example
-from nlu.learned import read_learned, read_spoken_of, read_taught
+from nlu.learned import read_learned, read_taught
 
 
 def write(folder: Path, *rows: dict[str, Any]) -> Path:
@@ -62,7 +62,7 @@ def test_what_nobody_spoke_of_can_be_left_out(tmp_path: Path) -> None:
         {"text": "hi", "intent": "greet", "source": "pseudo"},
         {"text": "hey", "intent": "greet", "source": "agent", "split": "test"},
     )
-    assert [example.text for example in read_spoken_of(tmp_path)] == ["hello"]
+    assert [e.text for e in read_learned(tmp_path, with_pseudo=False)] == ["hello"]
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"text": "a"}', '{"split": "train"}'])
