@@ -27,7 +27,8 @@ class Row:
     emotion: int
     tags: tuple[int, ...] | None  # one for each token
     weight: float = 1.0
-    rehearsed: bool = False  # known to the model that training goes on from
+    # Its number among those that the model knows that training goes on from; -1: it is new to it.
+    rehearsal: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Batch:
     mask: Tensor  # (batch, tokens)
     targets: dict[str, Tensor]  # intent, emotion: (batch,), tags: (batch, tokens)
     weights: Tensor  # (batch,)
-    rehearsed: Tensor  # (batch,), whether a teacher has a word in it
+    rehearsal: Tensor  # (batch,), -1 for what is new; in the rest a teacher has a word
 
 
 def make_rows(examples: Sequence[Example], labels: Labels, tokenizer: TextTokenizer) -> list[Row]:
@@ -98,5 +99,5 @@ def make_batch(rows: Sequence[Row]) -> Batch:
             "tags": tags,
         },
         weights=torch.tensor([row.weight for row in rows]),
-        rehearsed=torch.tensor([row.rehearsed for row in rows]),
+        rehearsal=torch.tensor([row.rehearsal for row in rows]),
     )

@@ -24,6 +24,7 @@ from nlu.errors import TrainingFailed
 from nlu.examples import Example
 from nlu.head_start import start_heads
 from nlu.labels import Labels
+from nlu.logit_adjustment import Adjustments, logit_adjustments
 from nlu.metrics import accuracy, macro_f1
 from nlu.optimiser import freeze, make_optimiser
 from nlu.progress import Progress
@@ -92,11 +93,13 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
     device, progress = around.device, around.progress
     rows = make_rows(task.train, task.labels, task.tokenizer)
     known = [
-        replace(row, rehearsed=True) for row in make_rows(task.known, task.labels, task.tokenizer)
+        replace(row, rehearsal=number)
+        for number, row in enumerate(make_rows(task.known, task.labels, task.tokenizer))
     ]
     held_out = make_rows(task.held_out, task.labels, task.tokenizer)
     model = _first_model(task, around, rows)
     teacher = _teacher(task, recipe, device)
+    adjustments = logit_adjustments([*known, *rows], task.labels, recipe.enough_texts)
     replayed = _replayed(recipe, len(rows), len(known))
     per_epoch = math.ceil((len(rows) + replayed) / recipe.batch_size)
     freeze(model, recipe.frozen_layers)
@@ -124,7 +127,7 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
         for batch in progress.steps(batches, per_epoch, f"epoch {epoch}/{recipe.epochs}"):
             with autocast(device, training=True):
                 logits = model(batch.ids.to(device), batch.mask.to(device))
-            loss = joint_loss(task.labels.heads, logits, batch, recipe)
+            loss = joint_loss(task.labels.heads, logits, batch, recipe, adjustments)
             if teacher is not None:
                 held = teacher.loss(task.labels.heads, logits, batch, recipe)
                 loss = loss + recipe.distil * held
@@ -191,13 +194,17 @@ def _fingerprint(task: Task, recipe: Recipe, around: Surroundings) -> str:
 
 
 def joint_loss(
-    heads: Sequence[str], logits: Sequence[Tensor], batch: Batch, recipe: Recipe
+    heads: Sequence[str],
+    logits: Sequence[Tensor],
+    batch: Batch,
+    recipe: Recipe,
+    adjustments: Adjustments | None = None,
 ) -> Tensor:
     """The sum of the heads' losses, each weighed by its share of the batch's rows."""
     loss = logits[0].new_zeros((), dtype=torch.float32)
     rows = len(batch.ids)
     # What a teacher has a word in counts less for its label.
-    weights = batch.weights * torch.where(batch.rehearsed, 1.0 - recipe.distil, 1.0)  # (batch,)
+    weights = batch.weights * torch.where(batch.rehearsal < 0, 1.0, 1.0 - recipe.distil)  # (batch,)
     for head, output in zip(heads, logits, strict=True):
         target = batch.targets[head].to(output.device)
         if head == "tags":
@@ -210,6 +217,8 @@ def joint_loss(
             each = weights.to(output.device)
         if labelled == 0:
             continue
+        if adjustments is not None and head in adjustments:
+            output = output + adjustments[head].to(output.device)
         losses = functional.cross_entropy(
             output.float().flatten(0, -2),
             target.flatten(),
