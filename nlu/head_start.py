@@ -9,7 +9,7 @@ from torch.nn import functional
 from nlu.batches import IGNORED, Row, make_batch
 from nlu.device import autocast
 from nlu.encoder import JointModel, mean_pool
-from nlu.labels import Labels
+from nlu.labels import TEXT_HEADS, Labels
 from nlu.tokens import token_batches
 
 _BATCH_TOKENS = 4096
@@ -29,9 +29,7 @@ def start_heads(
     Labels that are `learned` stay as they are, and the new ones get weights as large as theirs.
     """
     learned = learned or Labels()
-    heads = [
-        head for head in ("intent", "emotion") if len(model.labels.of(head)) > len(learned.of(head))
-    ]
+    heads = [head for head in TEXT_HEADS if len(model.labels.of(head)) > len(learned.of(head))]
     if not heads:
         return
     embeddings = _embeddings(model, rows, device)  # (rows, dim)

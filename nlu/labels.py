@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from nlu.examples import Example
 from nlu.spans import tag_names
 
-HEADS = ("intent", "emotion", "tags")
+# What a text as a whole has; tags are of its words.
+TEXT_HEADS = ("intent", "emotion")
+HEADS = (*TEXT_HEADS, "tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

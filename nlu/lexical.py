@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from nlu.engine import Floats, Query
 from nlu.errors import BundleError, EngineFailed
 from nlu.examples import Example
-from nlu.labels import Labels
+from nlu.labels import TEXT_HEADS, Labels
 
 ARRAYS = "lexical.npz"
 _BUCKETS = 1 << 16
 _LENGTHS = (3, 4)
-_HEADS = ("intent", "emotion")
 
 
 class LexicalEngine:
@@ -35,7 +34,7 @@ class LexicalEngine:
 
     def classify(self, batch: Sequence[Query]) -> dict[str, Floats]:
         """For each label the similarity of its nearest text, (batch, labels); no tags."""
-        heads = [head for head in _HEADS if f"{head}.starts" in self._arrays]
+        heads = [head for head in TEXT_HEADS if f"{head}.starts" in self._arrays]
         return {
             head: np.stack([self._nearest(head, query.text) for query in batch]) for head in heads
         }
@@ -69,7 +68,7 @@ def write_lexical(folder: Path, examples: Sequence[Example], labels: Labels) -> 
     for bucket, count in frequency.items():
         idf[bucket] = 1 + np.log((1 + len(examples)) / (1 + count))
     arrays: dict[str, NDArray[Any]] = {"idf": idf}
-    for head in _HEADS:
+    for head in TEXT_HEADS:
         names = labels.of(head)
         if names:
             arrays |= _head_arrays(head, names, examples, idf)

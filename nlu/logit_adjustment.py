@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from nlu.batches import Row
-from nlu.labels import Labels
-
-_HEADS = ("intent", "emotion")
+from nlu.labels import TEXT_HEADS, Labels
 
 Adjustments = Mapping[str, Tensor]  # by head: (labels,), what is added to its logits in training
 
 
-def logit_adjustments(rows: Sequence[Row], labels: Labels, enough: int) -> Adjustments:
+def logit_adjustments(
+    rows: Sequence[Row], labels: Labels, enough: int, device: str = "cpu"
+) -> Adjustments:
     """For each head log(texts / enough), and zero for labels that have enough texts, or none."""
-    return {head: _of(head, rows, labels, enough) for head in _HEADS if labels.of(head)}
+    return {
+        head: _of(head, rows, labels, enough).to(device) for head in TEXT_HEADS if labels.of(head)
+    }
 
 
 def _of(head: str, rows: Sequence[Row], labels: Labels, enough: int) -> Tensor:

@@ -21,8 +21,8 @@ class Recipe:
     head_lr: float = 1e-3
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
-    # A label with fewer texts than this gets the logarithm of the share of it that it has added to
-    # its logits in training. Above it labels are taught as often as they are asked for.
+    # A label with fewer texts than this gets log(texts / this) added to its logits in training;
+    # from here on labels are more and more taught as often as they are asked for.
     enough_texts: int = 20
     warmup_share: float = 0.1
     # Entity tags are mostly O: their loss is small beside the other heads' and counts more.

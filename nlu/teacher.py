@@ -13,9 +13,8 @@ from torch.nn import functional
 from nlu.batches import Batch
 from nlu.device import autocast
 from nlu.encoder import JointModel
+from nlu.labels import TEXT_HEADS
 from nlu.recipe import Recipe
-
-_HEADS = ("intent", "emotion")
 
 
 class Teacher:
@@ -27,7 +26,7 @@ class Teacher:
     def __init__(self, model: JointModel, device: str) -> None:
         self._model = model.to(device).eval()
         self._device = device
-        self._heads = [head for head in _HEADS if head in model.labels.heads]
+        self._heads = [head for head in TEXT_HEADS if head in model.labels.heads]
         self._thoughts: dict[str, dict[int, Tensor]] = {head: {} for head in self._heads}
 
     def loss(

@@ -99,7 +99,7 @@ def train(task: Task, recipe: Recipe, around: Surroundings) -> Trained:
     held_out = make_rows(task.held_out, task.labels, task.tokenizer)
     model = _first_model(task, around, rows)
     teacher = _teacher(task, recipe, device)
-    adjustments = logit_adjustments([*known, *rows], task.labels, recipe.enough_texts)
+    adjustments = logit_adjustments([*known, *rows], task.labels, recipe.enough_texts, device)
     replayed = _replayed(recipe, len(rows), len(known))
     per_epoch = math.ceil((len(rows) + replayed) / recipe.batch_size)
     freeze(model, recipe.frozen_layers)
@@ -218,7 +218,7 @@ def joint_loss(
         if labelled == 0:
             continue
         if adjustments is not None and head in adjustments:
-            output = output + adjustments[head].to(output.device)
+            output = output + adjustments[head]
         losses = functional.cross_entropy(
             output.float().flatten(0, -2),
             target.flatten(),

@@ -34,8 +34,8 @@ def test_a_text_of_a_young_label_teaches_more_than_one_of_an_old_one() -> None:
         batch = make_batch(_rows(intent, 1))
         logits = (torch.zeros(1, 3), torch.zeros(1, 1))
         recipe = Recipe(label_smoothing=0.0)
-        extra = (adjustments,) if adjusted else ()
-        return joint_loss(_LABELS.heads, logits, batch, recipe, *extra).item()
+        given = adjustments if adjusted else None
+        return joint_loss(_LABELS.heads, logits, batch, recipe, given).item()
 
     assert loss(0, adjusted=False) == pytest.approx(math.log(3))
     assert loss(0, adjusted=True) == pytest.approx(math.log(2.25))
