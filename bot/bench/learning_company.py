@@ -46,8 +46,9 @@ COMPARE_EVERY = 25
 KEPT_FOR_PROOF = 24
 # The last three weeks' messages, replayed by each proof: where the versions differ is asked about.
 REPLAYED = 2400
-# Of a group, what must be of one kind before the reviewer gives it a name.
-MOSTLY = 0.5
+# Of a group, what must be of one kind before the reviewer gives it a name; and with how many of one
+# kind that has no intent it is kept for another look.
+MOSTLY, ALIKE = 0.5, 2
 
 
 class StepFailed(KefuError):
@@ -247,24 +248,29 @@ class Company:
     async def name_unknowns(self, budget: int, *, of_each: int = 8) -> dict[str, Any]:
         """The reviewer names the groups of unknowns that are mostly of one kind, and a new one.
 
-        What there was an intent for from the start is left to the review queue. `of_each`: of a
-        group at most so many turns are labelled, those that differ most. Returns the labels spent,
-        and by intent how large and how pure its group was.
+        Those without two messages of a new kind are dismissed, as strays or as what there was an
+        intent for from the start, which is left to the review queue. `of_each`: of a group at most
+        so many turns are labelled, those that differ most. Returns the labels spent, and by intent
+        how large and how pure its group was.
         """
-        terms, left = UnknownTerms(), budget
+        left = budget
         there = {intent for _, intent in self.plan.start}
         named: dict[str, dict[str, float]] = {}
         async with self.journal() as journal:
             ranking = self.ranking(journal)
             await ranking.read_new()
             await ranking.compare()
-            await refresh(journal, self.embedding, World(), terms)
+            await refresh(journal, self.embedding, World(), UnknownTerms())
             groups = await journal.read(partial(unknowns.listing, limit=100))
             for group in groups:
+                decide = {"cluster_id": group["id"], "agent_id": "reviewer", "now": utc_now()}
                 members = await journal.read(
                     partial(unknowns.members, cluster_id=group["id"], limit=200)
                 )
                 kinds = Counter(self.truth[row["id"]] for row in members)
+                if all(kind in there or count < ALIKE for kind, count in kinds.items()):
+                    await journal.write(partial(unknowns.dismiss, **decide))
+                    continue
                 intent, count = kinds.most_common(1)[0]
                 purity = count / len(members)
                 chosen = await self._unlike(
@@ -272,17 +278,8 @@ class Company:
                 )
                 if purity < MOSTLY or intent in there or len(chosen) > left:
                     continue
-                await journal.write(
-                    partial(
-                        unknowns.name,
-                        cluster_id=group["id"],
-                        intent=intent,
-                        agent_id="reviewer",
-                        turn_ids=chosen,
-                        now=utc_now(),
-                        new_id=sortable_id,
-                    )
-                )
+                decide |= {"intent": intent, "turn_ids": chosen, "new_id": sortable_id}
+                await journal.write(partial(unknowns.name, **decide))
                 self.reviewed.update(chosen)
                 left -= len(chosen)
                 named[intent] = {"size": len(members), "purity": round(purity, 3)}

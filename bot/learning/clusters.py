@@ -5,7 +5,7 @@ for evaluating systematic relationships", 1958). Its tree is not cut at one dist
 some topics and not others; docs/guide/learning-unknowns.md has the figures behind that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ def by_size(branches: Branches) -> NDArray[Any]:
 def find_clusters(
     vectors: Vectors,
     *,
+    views: Sequence[Vectors] = (),
     least: int = 4,
     apart: float = 0.75,
     most: int = 40,
@@ -70,25 +71,35 @@ def find_clusters(
 ) -> list[Cluster]:
     """The groups among vectors of length one, (texts, dim), those first that are most worth it.
 
-    Of branches of which one holds the other that is taken which is worth more, the closer its parts
-    are the more. `least`: texts in a group; `apart`: the most that two parts of it may lie apart,
-    as the mean of one less the cosine; `most`: groups.
+    Of branches that share texts that is taken which is worth most, the closer its parts are the
+    more. `views`: other vectors of length one of the same texts, (texts, any), whose trees have
+    branches of their own; `least`: texts in a group; `apart`: the most that two parts of it may lie
+    apart, as the mean of one less the cosine; `most`: groups.
     """
     if len(vectors) < max(2, least):
         return []
-    branches = _branches(vectors, least, apart)
-    worths = worth(branches) * (1.0 - branches.heights)
-    taken = np.zeros(len(vectors), dtype=bool)  # in the order of the tree
+    branches = [
+        one
+        for view in (vectors, *views)
+        for one in _worth_a_look(_branches(view, least, apart), worth)
+    ]
+    taken = np.zeros(len(vectors), dtype=bool)
     found: list[Cluster] = []
-    for index in np.argsort(-worths, kind="stable"):
-        start, size = branches.starts[index], branches.sizes[index]
-        if worths[index] <= 0 or len(found) >= most:
+    for value, members in sorted(branches, key=lambda one: -one[0]):
+        if len(found) >= most:
             break
-        if not taken[start : start + size].any():
-            taken[start : start + size] = True
-            members = branches.order[start : start + size]
-            found.append(_cluster(vectors, members, float(worths[index])))
+        if not taken[members].any():
+            taken[members] = True
+            found.append(_cluster(vectors, members, value))
     return found
+
+
+def _worth_a_look(branches: Branches, worth: Worth) -> Iterator[tuple[float, NDArray[np.intp]]]:
+    """What each branch that may be a group is worth, with its texts."""
+    worths = worth(branches) * (1.0 - branches.heights)
+    for index in np.flatnonzero(worths > 0):
+        start = branches.starts[index]
+        yield float(worths[index]), branches.order[start : start + branches.sizes[index]]
 
 
 def _branches(vectors: Vectors, least: int, apart: float) -> Branches:

@@ -5,7 +5,7 @@ docs/guide/learning-unknowns.md has the figures that the bounds were chosen by.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -26,6 +26,9 @@ from bot.world import World
 _TEXTS_AT_ONCE = 16
 # What it counts for that a group came up of late, beside 0.2 to 0.6 for being strange.
 _OF_LATE = 2.0
+# The share of the model's guesses in a likeness; and their root, for what it hardly holds possible
+# tells of a text, too.
+_GUESSES, _ROOT = 0.4, 0.25
 _ROWS = 500  # of a matrix of likenesses at a time
 
 
@@ -41,10 +44,11 @@ class UnknownTerms:
     # Texts in all, the newest; 5,000 take two seconds and 300 MB.
     most: int = 5_000
     per_customer: int = 20
-    # What is known: so many examples an intent, of so many turns, and how like two of them a
-    # message is that needs no group.
+    # What is known: so many examples an intent, of so many turns, and so many of what people
+    # dismissed; and how like two of them a message is that needs no group.
     examples: int = 8
     examples_of: int = 20_000
+    dismissed: int = 2_000
     known: float = 0.8
     # Texts in a group, those included that somebody has labelled with an intent that the model
     # still misses; and how many of them nobody has labelled.
@@ -94,6 +98,9 @@ async def refresh(
             without=sorted(missed),
         )
     )
+    known += await journal.browse(
+        partial(unknown_candidates.dismissed_turns, since=since, most=terms.dismissed)
+    )
     asked = [(text.turn_id, text.text) for text in texts]
     asked += [(one.turn_id, one.text) for one in young]
     vectors = await _embedded(journal, embedding, asked + known)
@@ -122,11 +129,16 @@ def _found(
     strange = np.flatnonzero(of_late | (likeness_to(vectors[: len(texts)], known) < terms.known))
     unnamed: list[Candidate] = [texts[int(index)] for index in strange]
     grouped = vectors[np.concatenate([strange, np.arange(len(texts), len(vectors))])]
-    worth = partial(_worth, unnamed=unnamed, vectors=grouped, known=known, terms=terms)
-    found = []
+    guesses = [one.probabilities for one in unnamed] + [one.probabilities for one in young]
     clusters = find_clusters(
-        grouped, least=terms.least, apart=terms.apart, most=terms.groups, worth=worth
+        grouped,
+        views=[with_guesses(grouped, guesses)],
+        least=terms.least,
+        apart=terms.apart,
+        most=terms.groups,
+        worth=partial(_worth, unnamed=unnamed, vectors=grouped, known=known, terms=terms),
     )
+    found = []
     for one in clusters:
         members: list[tuple[str, float]] = []
         labels: Counter[str] = Counter()
@@ -173,6 +185,25 @@ def _worth(
     size = np.sqrt(np.minimum(branches.sizes, terms.full))
     worth = size * (strange + _OF_LATE * emerging)
     return np.where(count >= terms.least_open, worth, 0.0)
+
+
+def with_guesses(vectors: Vectors, guesses: Sequence[Mapping[str, float]]) -> Vectors:
+    """(texts, dim + intents), of length one: the vectors beside what the model took each text for.
+
+    `guesses`: of each text, probabilities by intent. Some topics differ in most of their words
+    ("what does ajar mean", "the definition of valor") and are taken for the same known intents.
+    """
+    names = {
+        name: place for place, name in enumerate(sorted({name for one in guesses for name in one}))
+    }
+    roots = np.zeros((len(guesses), len(names)), dtype=np.float32)
+    for row, one in enumerate(guesses):
+        for name, probability in one.items():
+            roots[row, names[name]] = probability**_ROOT
+    roots /= np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-9)
+    return np.concatenate(
+        [np.sqrt(1.0 - _GUESSES) * vectors, np.sqrt(_GUESSES) * roots], axis=1, dtype=np.float32
+    )
 
 
 def likeness_to(vectors: Vectors, known: Vectors) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from bot.log import annotations, reviews, tables
+from bot.log import annotations, reviews, tables, unknowns
 from bot.log.annotations import Row
 from bot.log.review_scores import FALLBACK
 
@@ -19,7 +19,10 @@ _turn = tables.turn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One turn to look at. `others` is empty until the reviewer has said something of their own."""
+    """One turn to look at. `others` is empty until the reviewer has said something of their own.
+
+    `group`: the open group of unknown messages that it is in.
+    """
 
     turn: Row
     channel: str
@@ -30,6 +33,7 @@ class Item:
     mine: Row | None
     others: list[Row]
     disputed: bool
+    group: Row | None
 
     @property
     def choices(self) -> list[tuple[str, float]]:
@@ -106,6 +110,7 @@ def read_item(
         if mine or settling
         else [],
         disputed=found is not None and found.state == "disputed",
+        group=unknowns.group_of(connection, turn_id=turn_id),
     )
 
 

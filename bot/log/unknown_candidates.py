@@ -1,7 +1,7 @@
 """Reads what came up of late or was not surely understood, to be grouped; and what is known."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from bot.log import tables
 from bot.log.review_emerging import MOST
-from bot.log.review_scores import EMERGING, FALLBACK, is_reviewable
+from bot.log.review_scores import EMERGING, FALLBACK, is_reviewable, probabilities
 from bot.log.said_turns import Sieve, confidence_of, said_turns
 
 _BATCH = 500  # keys in one IN (...)
@@ -38,12 +38,14 @@ class Wanted:
 class Candidate:
     """A turn that may be of a topic nobody has named.
 
-    `confidence` of what it was taken for; `emerging`: how surely its topic came up of late, to 1.
+    `confidence` of what it was taken for, `probabilities` of all that it was; `emerging`: how
+    surely its topic came up of late, to 1.
     """
 
     turn_id: str
     text: str
     confidence: float
+    probabilities: Mapping[str, float]
     emerging: float = 0.0
 
 
@@ -74,6 +76,7 @@ def candidates(connection: Connection, *, wanted: Wanted) -> list[Candidate]:
                     turn_id=row.id,
                     text=row.text,
                     confidence=confidence_of(row),
+                    probabilities=probabilities(row.ranking),
                     emerging=emerging.get(row.id, 0.0),
                 )
             )
@@ -123,6 +126,19 @@ def known_examples(
     return list(found.items())
 
 
+def dismissed_turns(connection: Connection, *, since: datetime, most: int) -> list[tuple[str, str]]:
+    """(turn, text) of groups that people dismissed since then, the last ones first."""
+    rows = connection.execute(
+        select(_turn.c.id, _turn.c.text)
+        .join(_member, _member.c.turn_id == _turn.c.id)
+        .join(_cluster, _cluster.c.id == _member.c.cluster_id)
+        .where(_cluster.c.state == "dismissed", _cluster.c.decided_at >= since)
+        .order_by(_cluster.c.decided_at.desc(), _turn.c.id)
+        .limit(most)
+    )
+    return [(row.id, row.text) for row in rows]
+
+
 def _emerging(connection: Connection) -> dict[str, float]:
     """The open turns of topics that came up of late, by the ranking of the review queue."""
     score = _review.c.reasons[EMERGING].as_float()
@@ -154,6 +170,7 @@ def _of_nobody(since: datetime) -> Select[Any]:
     )
     return (
         said_turns()
+        .add_columns(_turn.c.ranking)
         .where(_turn.c.created_at >= since, ~spoken_of, ~decided)
         .order_by(_turn.c.created_at.desc(), _turn.c.id.desc())
     )

@@ -107,6 +107,16 @@ def find(connection: Connection, *, cluster_id: str) -> Row | None:
     return None if found is None else dict(found)
 
 
+def group_of(connection: Connection, *, turn_id: str) -> Row | None:
+    """The open group that a turn is in: its `id` and how many turns it has left."""
+    row = connection.execute(
+        select(_cluster.c.id)
+        .join(_member, _member.c.cluster_id == _cluster.c.id)
+        .where(_member.c.turn_id == turn_id, _cluster.c.state == "open")
+    ).one_or_none()
+    return None if row is None else find(connection, cluster_id=row.id)
+
+
 def members(connection: Connection, *, cluster_id: str, limit: int) -> list[Row]:
     """A group's turns with their texts and what the model took them for, the most typical first."""
     rows = connection.execute(

@@ -309,6 +309,23 @@ async def test_a_dismissed_group_does_not_come_again(log: Log) -> None:
     assert new["size"] == 5
 
 
+async def test_what_is_like_what_was_dismissed_needs_no_group(log: Log) -> None:
+    await log.add([f"gift wrapping {word} red" for word in ("a", "b", "c", "d")])
+    (found,) = await log.refresh(known=0.7)
+    more = await log.add([f"gift wrapping {word} red" for word in ("e", "f", "g", "h")])
+    other = await log.add(STORES)
+    await log.journal.write(
+        partial(unknowns.dismiss, cluster_id=found["id"], agent_id="ada", now=log.world.now())
+    )
+    assert [set(await log.members(one["id"])) for one in await log.refresh(known=0.7)] == [
+        set(other)
+    ]
+    # Of dismissed messages so many count, and those that were dismissed of late.
+    assert set(more) in [
+        set(await log.members(one["id"])) for one in await log.refresh(known=0.7, dismissed=1)
+    ]
+
+
 async def test_only_the_newest_are_looked_at_and_kept_vectors_are_used(log: Log) -> None:
     await log.add(STORES)
     gifts = await log.add(GIFTS)

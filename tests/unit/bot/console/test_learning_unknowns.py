@@ -110,6 +110,20 @@ async def test_a_name_labels_what_is_ticked_in_the_reviewers_name(site: Running)
     assert "gift_wrapping" in await ben.text("/review/history")
 
 
+async def test_a_message_under_review_leads_to_its_group(site: Running) -> None:
+    turns = await say(site, GIFTS)
+    ben = await sign_in(site, "Ben", "reviewer")
+    assert "wait for a name" not in await ben.text(f"/review/turns/{turns[0]}")
+    group = group_of(await grouped(ben))
+    page = await ben.text(f"/review/turns/{turns[0]}")
+    assert f'<a href="/console{GROUPS}/{group}">4 more messages like this one' in page
+    # Who only answers customers may not open it.
+    eve = await sign_in(site, "Eve", "agent")
+    assert group not in await eve.text(f"/review/turns/{turns[0]}")
+    await ben.post(f"{GROUPS}/{group}/dismiss")
+    assert group not in await ben.text(f"/review/turns/{turns[0]}")
+
+
 async def test_the_last_of_an_intent_come_up_under_what_others_like_them_are_called(
     site: Running,
 ) -> None:

@@ -89,6 +89,20 @@ def test_what_a_branch_is_worth_can_be_told_and_nothing_is_taken_twice() -> None
     assert len(find_clusters(vectors, most=1)) == 1
 
 
+def test_what_only_another_view_shows_is_a_group_too() -> None:
+    # Five texts that are strays by their words, and that are taken for the same.
+    vectors = np.concatenate([bundle(0, 6), strays(8)])
+    beside = np.concatenate([strays(9), bundle(0, 5)])
+    (words,) = find_clusters(vectors)
+    assert sorted(words.indices) == list(range(6))
+    found = find_clusters(vectors, views=[beside])
+    assert [sorted(one.indices) for one in found] == [list(range(6)), list(range(9, 14))]
+    # Its texts are told by the vectors, whichever view shows it.
+    assert found[1].cohesion == pytest.approx(5**-0.5, abs=1e-5)
+    # Of two views of the same group one is taken.
+    assert len(find_clusters(vectors, views=[vectors])) == 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=5),

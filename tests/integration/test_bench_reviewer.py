@@ -1,0 +1,112 @@
+"""The benchmark's reviewer: of groups of unknowns new topics are named and known ones dismissed."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from bot.agents import add
+from bot.bench.learning_company import Company, Plan, Said
+from bot.log import annotations, tables, unknowns
+from bot.log.database import open_engine, upgrade
+from bot.world import utc_now
+
+WORDS = ("a", "b", "c", "d", "e", "f")
+GIFTS = [(f"gift wrapping {word}", "gift") for word in WORDS]
+PARCELS = [(f"parcel lost {word}", "track_order") for word in WORDS]
+MIXED = [(f"shop open {word}", kind) for word, kind in zip("abcdef", "hhoooo", strict=True)]
+
+
+class Unsure(Company):
+    """A company whose model is sure of nothing, and embeds by words."""
+
+    @property
+    def embedding(self) -> Any:
+        return self
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Any, str]:
+        vectors = np.zeros((len(texts), 512), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.split():
+                vectors[row, sum(word.encode()) * 31 % 512] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), "hashed"
+
+    def understand(self, texts: Sequence[str], model: Any = None) -> list[dict[str, Any]]:
+        ranking = [{"name": "track_order", "confidence": 0.5}]
+        return [
+            {
+                "intent": ranking[0],
+                "intent_ranking": ranking,
+                "emotion": {"name": "neutral", "confidence": 0.9},
+                "model_version": "m1",
+                "mode": "torch",
+            }
+            for _ in texts
+        ]
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    start: list[Said] = [("where is it", "track_order"), ("are you open", "o")]
+    made = Unsure(Plan(folder=tmp_path, start=start, frozen=[]))
+    (tmp_path / "state").mkdir()
+    upgrade(made.database_url)
+    engine = open_engine(made.database_url, writer=True)
+    with engine.begin() as connection:
+        add(connection, id_="reviewer", name="Reviewer", role="reviewer", now=utc_now())
+    engine.dispose()
+    return made
+
+
+async def groups_of(company: Company, state: str) -> list[set[str]]:
+    """The true kinds in each group of a state."""
+    member, cluster = tables.unknown_member, tables.unknown_cluster
+    async with company.journal() as journal:
+        rows = await journal.read(
+            lambda connection: connection.execute(
+                select(member.c.cluster_id, member.c.turn_id)
+                .join(cluster, cluster.c.id == member.c.cluster_id)
+                .where(cluster.c.state == state)
+            ).all()
+        )
+    kinds: dict[str, set[str]] = {}
+    for row in rows:
+        kinds.setdefault(row.cluster_id, set()).add(company.truth[row.turn_id])
+    return list(kinds.values())
+
+
+async def test_a_new_topic_is_named_and_a_known_one_dismissed(company: Company) -> None:
+    await company.hear([*GIFTS, *PARCELS])
+    found = await company.name_unknowns(50, of_each=4)
+    assert found == {"labels": 4, "groups": 2, "named": {"gift": {"size": 6, "purity": 1.0}}}
+    assert {company.truth[turn] for turn in company.reviewed} == {"gift"}
+    assert await groups_of(company, "named") == [{"gift"}]
+    assert await groups_of(company, "dismissed") == [{"track_order"}]
+    async with company.journal() as journal:
+        for turn in company.reviewed:
+            holds = await journal.read(partial(annotations.effective_of, turn_id=turn))
+            assert holds is not None
+            assert holds.labels is not None
+            assert holds.labels["intent"] == "gift"
+
+
+async def test_a_few_of_a_new_topic_among_others_are_kept_for_another_look(
+    company: Company,
+) -> None:
+    await company.hear(MIXED)
+    found = await company.name_unknowns(50)
+    assert (found["labels"], found["groups"], found["named"]) == (0, 1, {})
+    assert await groups_of(company, "open") == [{"h", "o"}]
+    assert company.reviewed == set()
+
+
+async def test_what_the_budget_is_too_small_for_waits(company: Company) -> None:
+    await company.hear(GIFTS)
+    found = await company.name_unknowns(3)
+    assert (found["labels"], found["named"]) == (0, {})
+    async with company.journal() as journal:
+        assert len(await journal.read(partial(unknowns.listing, limit=10))) == 1
