@@ -46,9 +46,8 @@ COMPARE_EVERY = 25
 KEPT_FOR_PROOF = 24
 # The last three weeks' messages, replayed by each proof: where the versions differ is asked about.
 REPLAYED = 2400
-# Of a group, what must be of one kind before the reviewer gives it a name; and with how many of one
-# kind that has no intent it is kept for another look.
-MOSTLY, ALIKE = 0.5, 2
+# Of a group, what must be of one kind before the reviewer gives it a name.
+MOSTLY = 0.5
 
 
 class StepFailed(KefuError):
@@ -248,10 +247,9 @@ class Company:
     async def name_unknowns(self, budget: int, *, of_each: int = 8) -> dict[str, Any]:
         """The reviewer names the groups of unknowns that are mostly of one kind, and a new one.
 
-        Those without two messages of a new kind are dismissed, as strays or as what there was an
-        intent for from the start, which is left to the review queue. `of_each`: of a group at most
-        so many turns are labelled, those that differ most. Returns the labels spent, and by intent
-        how large and how pure its group was.
+        Of the others what there was an intent for from the start is dismissed, and left to the
+        review queue. `of_each`: of a group at most so many turns are labelled, those that differ
+        most. Returns the labels spent, and by intent how large and how pure its group was.
         """
         left = budget
         there = {intent for _, intent in self.plan.start}
@@ -268,15 +266,17 @@ class Company:
                     partial(unknowns.members, cluster_id=group["id"], limit=200)
                 )
                 kinds = Counter(self.truth[row["id"]] for row in members)
-                if all(kind in there or count < ALIKE for kind, count in kinds.items()):
-                    await journal.write(partial(unknowns.dismiss, **decide))
-                    continue
                 intent, count = kinds.most_common(1)[0]
                 purity = count / len(members)
+                if purity < MOSTLY or intent in there:
+                    known = [row["id"] for row in members if self.truth[row["id"]] in there]
+                    if known:
+                        await journal.write(partial(unknowns.dismiss, turn_ids=known, **decide))
+                    continue
                 chosen = await self._unlike(
                     [row for row in members if self.truth[row["id"]] == intent], of_each
                 )
-                if purity < MOSTLY or intent in there or len(chosen) > left:
+                if len(chosen) > left:
                     continue
                 decide |= {"intent": intent, "turn_ids": chosen, "new_id": sortable_id}
                 await journal.write(partial(unknowns.name, **decide))

@@ -157,23 +157,9 @@ def name(
     422 for a name or a choice that cannot be.
     """
     check_name(intent)
-    chosen = set(turn_ids)
     _decide(connection, cluster_id, state="named", intent=intent, by=agent_id, now=now)
-    there = list(
-        connection.execute(
-            select(_member.c.turn_id)
-            .where(_member.c.cluster_id == cluster_id)
-            .order_by(_member.c.turn_id)
-        ).scalars()
-    )
-    labelled = [turn_id for turn_id in there if turn_id in chosen]
-    if not labelled:
-        raise RequestError(422, "turn", "no message is chosen", "tick those that belong together")
-    others = [turn_id for turn_id in there if turn_id not in chosen]
-    for batch in _batches(others):
-        connection.execute(delete(_member).where(_member.c.turn_id.in_(batch)))
     count = 0
-    for turn_id in labelled:
+    for turn_id in _keep(connection, cluster_id, turn_ids):
         if annotations.effective_of(connection, turn_id) is not None:
             continue
         judgement = Judgement(turn_id=turn_id, agent_id=agent_id, intent=intent)
@@ -182,10 +168,21 @@ def name(
     return count
 
 
-def dismiss(connection: Connection, *, cluster_id: str, agent_id: str, now: datetime) -> bool:
-    """Have a group not shown again, nor its turns in another. Raises RequestError (404, 409)."""
+def dismiss(
+    connection: Connection,
+    *,
+    cluster_id: str,
+    agent_id: str,
+    turn_ids: Sequence[str],
+    now: datetime,
+) -> int:
+    """Have turns of an open group not shown in another; returns how many.
+
+    What was not chosen leaves the group and may come up in another. Raises RequestError: 404, 409
+    for a group that is decided on, 422 for a choice that cannot be.
+    """
     _decide(connection, cluster_id, state="dismissed", intent=None, by=agent_id, now=now)
-    return True
+    return len(_keep(connection, cluster_id, turn_ids))
 
 
 def check_name(intent: str) -> None:
@@ -225,6 +222,24 @@ def _decide(
             404, "cluster", "there is no such group; it may be another by now", "reload the list"
         )
     raise RequestError(409, "cluster", "somebody has decided on this group", "reload the list")
+
+
+def _keep(connection: Connection, cluster_id: str, turn_ids: Sequence[str]) -> list[str]:
+    """The chosen turns of a group, which the others leave. Raises RequestError (422)."""
+    chosen = set(turn_ids)
+    there = list(
+        connection.execute(
+            select(_member.c.turn_id)
+            .where(_member.c.cluster_id == cluster_id)
+            .order_by(_member.c.turn_id)
+        ).scalars()
+    )
+    kept = [turn_id for turn_id in there if turn_id in chosen]
+    if not kept:
+        raise RequestError(422, "turn", "no message is chosen", "tick those that belong together")
+    for batch in _batches([turn_id for turn_id in there if turn_id not in chosen]):
+        connection.execute(delete(_member).where(_member.c.turn_id.in_(batch)))
+    return kept
 
 
 def _same_as(before: Mapping[str, set[str]], found: Sequence[set[str]]) -> list[str | None]:

@@ -94,14 +94,18 @@ async def test_a_new_topic_is_named_and_a_known_one_dismissed(company: Company) 
             assert holds.labels["intent"] == "gift"
 
 
-async def test_a_few_of_a_new_topic_among_others_are_kept_for_another_look(
+async def test_a_few_of_a_new_topic_are_left_when_the_others_are_dismissed(
     company: Company,
 ) -> None:
     await company.hear(MIXED)
     found = await company.name_unknowns(50)
     assert (found["labels"], found["groups"], found["named"]) == (0, 1, {})
-    assert await groups_of(company, "open") == [{"h", "o"}]
+    assert await groups_of(company, "dismissed") == [{"o"}]
     assert company.reviewed == set()
+    # They come up again when there are more of them.
+    await company.hear([(f"shop open {word}", "h") for word in ("g", "h", "i")])
+    found = await company.name_unknowns(50)
+    assert found["named"] == {"h": {"size": 5, "purity": 1.0}}
 
 
 async def test_what_the_budget_is_too_small_for_waits(company: Company) -> None:

@@ -74,6 +74,16 @@ class Log:
         await refresh(self.journal, self.embedding, self.world, UnknownTerms(**changes))
         return await self.open()
 
+    async def dismiss(self, cluster_id: str, turns: Sequence[str]) -> int:
+        unit = partial(
+            unknowns.dismiss,
+            cluster_id=cluster_id,
+            agent_id="ada",
+            turn_ids=turns,
+            now=self.world.now(),
+        )
+        return await self.journal.write(unit)
+
     async def open(self) -> list[unknowns.Row]:
         return await self.journal.browse(partial(unknowns.listing, limit=50))
 
@@ -296,11 +306,9 @@ async def test_a_group_is_decided_on_once_and_with_a_name_that_can_be(log: Log) 
 
 
 async def test_a_dismissed_group_does_not_come_again(log: Log) -> None:
-    await log.add(GIFTS)
+    gifts = await log.add(GIFTS)
     (found,) = await log.refresh()
-    await log.journal.write(
-        partial(unknowns.dismiss, cluster_id=found["id"], agent_id="ada", now=log.world.now())
-    )
+    assert await log.dismiss(found["id"], gifts) == 6
     assert await log.refresh() == []
     # Neither does it take in what is new: that is a group of its own.
     more = await log.add([f"gift wrapping {word}" for word in ("a", "b", "c", "d", "e")])
@@ -309,14 +317,26 @@ async def test_a_dismissed_group_does_not_come_again(log: Log) -> None:
     assert new["size"] == 5
 
 
+async def test_of_a_dismissed_group_what_was_not_chosen_may_come_up_in_another(log: Log) -> None:
+    gifts = await log.add([*GIFTS, *(f"gift wrapping {word}" for word in ("a", "b", "c", "d"))])
+    (found,) = await log.refresh()
+    with pytest.raises(RequestError) as refused:
+        await log.dismiss(found["id"], ["t-of-another-group"])
+    assert (refused.value.status, refused.value.field) == (422, "turn")
+    assert await log.dismiss(found["id"], [*gifts[:6], "t-of-another-group"]) == 6
+    (again,) = await log.refresh()
+    assert set(await log.members(again["id"])) == set(gifts[6:])
+    with pytest.raises(RequestError) as refused:
+        await log.dismiss(found["id"], gifts[:6])
+    assert refused.value.status == 409
+
+
 async def test_what_is_like_what_was_dismissed_needs_no_group(log: Log) -> None:
-    await log.add([f"gift wrapping {word} red" for word in ("a", "b", "c", "d")])
+    gifts = await log.add([f"gift wrapping {word} red" for word in ("a", "b", "c", "d")])
     (found,) = await log.refresh(known=0.7)
     more = await log.add([f"gift wrapping {word} red" for word in ("e", "f", "g", "h")])
     other = await log.add(STORES)
-    await log.journal.write(
-        partial(unknowns.dismiss, cluster_id=found["id"], agent_id="ada", now=log.world.now())
-    )
+    await log.dismiss(found["id"], gifts)
     assert [set(await log.members(one["id"])) for one in await log.refresh(known=0.7)] == [
         set(other)
     ]

@@ -92,15 +92,13 @@ class UnknownPages:
 
     async def name(self, visit: Visit) -> web.Response:
         """Label the chosen messages with an intent, known or new."""
-        form = await visit.form()
-        chosen = [str(value) for value in form.getall("turn", [])][:MOST]
         count = await self._journal.write(
             partial(
                 unknowns.name,
                 cluster_id=visit.param("cluster_id"),
                 intent=await visit.field("intent"),
                 agent_id=visit.agent.id,
-                turn_ids=chosen,
+                turn_ids=await _ticked(visit),
                 now=self._world.now(),
                 new_id=self._world.new_id,
             )
@@ -109,16 +107,23 @@ class UnknownPages:
         return visit.redirect("/learning/unknowns", notice=notice)
 
     async def dismiss(self, visit: Visit) -> web.Response:
-        """Have a group, and its messages, not shown again."""
+        """Have the chosen messages of a group not shown again."""
         await self._journal.write(
             partial(
                 unknowns.dismiss,
                 cluster_id=visit.param("cluster_id"),
                 agent_id=visit.agent.id,
+                turn_ids=await _ticked(visit),
                 now=self._world.now(),
             )
         )
         return visit.redirect("/learning/unknowns", notice="learning.dismissed")
+
+
+async def _ticked(visit: Visit) -> list[str]:
+    """The turns that a form has ticked."""
+    form = await visit.form()
+    return [str(value) for value in form.getall("turn", [])][:MOST]
 
 
 def _read_groups(connection: Connection) -> tuple[list[Group], int]:
