@@ -98,9 +98,12 @@ async def refresh(
             without=sorted(missed),
         )
     )
-    known += await journal.browse(
+    dismissed = await journal.browse(
         partial(unknown_candidates.dismissed_turns, since=since, most=terms.dismissed)
     )
+    # Each once, for one alone makes nothing known; and none that got a young intent meanwhile.
+    passed = {turn_id for turn_id, _ in known} | {one.turn_id for one in young}
+    known += [one for one in dismissed if one[0] not in passed]
     asked = [(text.turn_id, text.text) for text in texts]
     asked += [(one.turn_id, one.text) for one in young]
     vectors = await _embedded(journal, embedding, asked + known)

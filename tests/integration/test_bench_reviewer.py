@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -14,6 +13,7 @@ from bot.bench.learning_company import Company, Plan, Said
 from bot.log import annotations, tables, unknowns
 from bot.log.database import open_engine, upgrade
 from bot.world import utc_now
+from tests.integration.hashed import Hashed
 
 WORDS = ("a", "b", "c", "d", "e", "f")
 GIFTS = [(f"gift wrapping {word}", "gift") for word in WORDS]
@@ -26,14 +26,7 @@ class Unsure(Company):
 
     @property
     def embedding(self) -> Any:
-        return self
-
-    async def embed(self, texts: Sequence[str]) -> tuple[Any, str]:
-        vectors = np.zeros((len(texts), 512), dtype=np.float32)
-        for row, text in enumerate(texts):
-            for word in text.split():
-                vectors[row, sum(word.encode()) * 31 % 512] += 1
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), "hashed"
+        return Hashed()
 
     def understand(self, texts: Sequence[str], model: Any = None) -> list[dict[str, Any]]:
         ranking = [{"name": "track_order", "confidence": 0.5}]

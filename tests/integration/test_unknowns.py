@@ -6,7 +6,6 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import delete, select, update
 
@@ -19,6 +18,7 @@ from bot.log.journal import Journal
 from bot.log.review_candidates import Terms
 from bot.log.review_ranking import CannotEmbed
 from bot.world import World
+from tests.integration.hashed import Hashed
 from tests.integration.review_log import START, add_agents, add_conversation, add_turn
 
 UNKNOWN = (("nlu_fallback", 0.7), ("track_order", 0.2))
@@ -28,26 +28,6 @@ SURE_ENOUGH = (("track_order", 0.98), ("cancel_order", 0.01))
 GIFT = (("gift", 0.9), ("track_order", 0.05))
 GIFTS = [f"gift wrapping {word}" for word in ("please", "now", "today", "paper", "box", "bow")]
 STORES = [f"store opening {word}" for word in ("sunday", "night", "early", "late", "noon")]
-
-
-class Hashed:
-    """Vectors by the words of a text: alike where the words are."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.models = ["hashed"]
-
-    async def embed(self, texts: Sequence[str]) -> tuple[Any, str]:
-        self.asked += texts
-        vectors = np.zeros((len(texts), 512), dtype=np.float32)
-        for row, text in enumerate(texts):
-            for word in text.split():
-                vectors[row, sum(word.encode()) * 31 % 512] += 1
-        name = self.models.pop(0) if len(self.models) > 1 else self.models[0]
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), name
-
-    async def close(self) -> None:
-        pass
 
 
 class Log:
