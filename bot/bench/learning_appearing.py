@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.bench.learning_company import Company, Plan, Said, few_of_each
+from bot.bench.learning_groups import name_unknowns
 from bot.bench.learning_stream import BUDGET, FROZEN, HEARD, SHOTS
 from bot.bench.report import progress
 
@@ -59,7 +60,7 @@ async def appearing(cut_: Appearing, folder: Path, *, seed: int) -> dict[str, An
     for number, said in enumerate(cut_.weeks, 1):
         await company.hear(said)
         company.granted += BUDGET
-        groups = await company.name_unknowns(company.left)
+        groups = await name_unknowns(company, company.left)
         reasons = await company.review(company.left)
         run = await company.learn()
         of_new = company.score(new)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from bot.agents import add
 from bot.bench.learning_company import Company, Plan, Said
+from bot.bench.learning_groups import name_unknowns
 from bot.log import annotations, tables, unknowns
 from bot.log.database import open_engine, upgrade
 from bot.world import utc_now
@@ -74,7 +75,7 @@ async def groups_of(company: Company, state: str) -> list[set[str]]:
 
 async def test_a_new_topic_is_named_and_a_known_one_dismissed(company: Company) -> None:
     await company.hear([*GIFTS, *PARCELS])
-    found = await company.name_unknowns(50, of_each=4)
+    found = await name_unknowns(company, 50, of_each=4)
     # The two that were left of it make a group with those that are labelled by then.
     assert found == {"labels": 6, "groups": 3, "named": {"gift": {"size": 6, "purity": 1.0}}}
     assert {company.truth[turn] for turn in company.reviewed} == {"gift"}
@@ -92,19 +93,19 @@ async def test_a_few_of_a_new_topic_are_left_when_the_others_are_dismissed(
     company: Company,
 ) -> None:
     await company.hear(MIXED)
-    found = await company.name_unknowns(50)
+    found = await name_unknowns(company, 50)
     assert (found["labels"], found["groups"], found["named"]) == (0, 1, {})
     assert await groups_of(company, "dismissed") == [{"o"}]
     assert company.reviewed == set()
     # They come up again when there are more of them.
     await company.hear([(f"shop open {word}", "h") for word in ("g", "h", "i")])
-    found = await company.name_unknowns(50)
+    found = await name_unknowns(company, 50)
     assert found["named"] == {"h": {"size": 5, "purity": 1.0}}
 
 
 async def test_what_the_budget_is_too_small_for_waits(company: Company) -> None:
     await company.hear(GIFTS)
-    found = await company.name_unknowns(3)
+    found = await name_unknowns(company, 3)
     assert (found["labels"], found["named"]) == (0, {})
     async with company.journal() as journal:
         assert len(await journal.read(partial(unknowns.listing, limit=10))) == 1
