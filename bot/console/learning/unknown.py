@@ -27,6 +27,20 @@ GUESSES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a form says of a group: which of its messages, and what they want."""
+
+    turn_ids: list[str]
+    intent: str
+
+    @classmethod
+    async def of(cls, visit: Visit) -> "Choice":
+        """As it was filled in."""
+        ticked = (await visit.form()).getall("turn", [])[:MOST]
+        return cls(turn_ids=[str(value) for value in ticked], intent=await visit.field("intent"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """A group as it is shown; nothing of it is kept."""
 
@@ -44,9 +58,10 @@ class Group:
         return found.most_common()
 
     @property
-    def suggested(self) -> str:
-        """What most of those are called; empty where none are."""
-        return self.labels[0][0] if self.labels else ""
+    def proposal(self) -> Choice:
+        """All of them, called what most messages like these are; no name where none are."""
+        name = self.labels[0][0] if self.labels else ""
+        return Choice(turn_ids=[one["id"] for one in self.members], intent=name)
 
 
 class UnknownPages:
@@ -81,6 +96,56 @@ class UnknownPages:
 
     async def show(self, visit: Visit) -> web.Response:
         """One group with all of its messages, each to be left out."""
+        return await self._form(visit)
+
+    async def name(self, visit: Visit) -> web.Response:
+        """Label the chosen messages with an intent, known or new."""
+        choice = await Choice.of(visit)
+        try:
+            count = await self._journal.write(
+                partial(
+                    unknowns.name,
+                    cluster_id=visit.param("cluster_id"),
+                    intent=choice.intent,
+                    agent_id=visit.agent.id,
+                    turn_ids=choice.turn_ids,
+                    now=self._world.now(),
+                    new_id=self._world.new_id,
+                )
+            )
+        except RequestError as error:
+            return await self._refuse(visit, choice, error)
+        notice = "learning.named" if count else "learning.named_none"
+        return visit.redirect("/learning/unknowns", notice=notice)
+
+    async def dismiss(self, visit: Visit) -> web.Response:
+        """Have the chosen messages of a group not shown again."""
+        choice = await Choice.of(visit)
+        try:
+            await self._journal.write(
+                partial(
+                    unknowns.dismiss,
+                    cluster_id=visit.param("cluster_id"),
+                    agent_id=visit.agent.id,
+                    turn_ids=choice.turn_ids,
+                    now=self._world.now(),
+                )
+            )
+        except RequestError as error:
+            return await self._refuse(visit, choice, error)
+        return visit.redirect("/learning/unknowns", notice="learning.dismissed")
+
+    async def _refuse(self, visit: Visit, choice: Choice, error: RequestError) -> web.Response:
+        """The form again as it was filled in, or what came of the group."""
+        if error.status != 422:
+            raise error
+        # It shows customers' words, so it is a look like any other.
+        await self._journal.audit(visit.agent.id, "read_unknown", visit.param("cluster_id"))
+        return await self._form(visit, choice, error)
+
+    async def _form(
+        self, visit: Visit, choice: Choice | None = None, error: RequestError | None = None
+    ) -> web.Response:
         cluster_id = visit.param("cluster_id")
         group = await self._journal.browse(partial(_read_group, cluster_id=cluster_id))
         if group is None:
@@ -88,42 +153,14 @@ class UnknownPages:
                 404, "cluster", "there is no such group; it may be another by now", "see the list"
             )
         names = await self._labels.names()
-        return visit.page("learning/unknown.html", group=group, intents=names.intents)
-
-    async def name(self, visit: Visit) -> web.Response:
-        """Label the chosen messages with an intent, known or new."""
-        count = await self._journal.write(
-            partial(
-                unknowns.name,
-                cluster_id=visit.param("cluster_id"),
-                intent=await visit.field("intent"),
-                agent_id=visit.agent.id,
-                turn_ids=await _ticked(visit),
-                now=self._world.now(),
-                new_id=self._world.new_id,
-            )
+        return visit.page(
+            "learning/unknown.html",
+            status=error.status if error else 200,
+            group=group,
+            intents=names.intents,
+            choice=choice or group.proposal,
+            error=error,
         )
-        notice = "learning.named" if count else "learning.named_none"
-        return visit.redirect("/learning/unknowns", notice=notice)
-
-    async def dismiss(self, visit: Visit) -> web.Response:
-        """Have the chosen messages of a group not shown again."""
-        await self._journal.write(
-            partial(
-                unknowns.dismiss,
-                cluster_id=visit.param("cluster_id"),
-                agent_id=visit.agent.id,
-                turn_ids=await _ticked(visit),
-                now=self._world.now(),
-            )
-        )
-        return visit.redirect("/learning/unknowns", notice="learning.dismissed")
-
-
-async def _ticked(visit: Visit) -> list[str]:
-    """The turns that a form has ticked."""
-    form = await visit.form()
-    return [str(value) for value in form.getall("turn", [])][:MOST]
 
 
 def _read_groups(connection: Connection) -> tuple[list[Group], int]:

@@ -119,10 +119,10 @@ async def test_a_name_labels_what_is_ticked_in_the_reviewers_name(site: Running)
 async def test_a_message_under_review_leads_to_its_group(site: Running) -> None:
     turns = await say(site, GIFTS)
     ben = await sign_in(site, "Ben", "reviewer")
-    assert "wait for a name" not in await ben.text(f"/review/turns/{turns[0]}")
+    assert "waits for a name" not in await ben.text(f"/review/turns/{turns[0]}")
     group = group_of(await grouped(ben))
     page = await ben.text(f"/review/turns/{turns[0]}")
-    assert f'<a href="/console{GROUPS}/{group}">4 more messages like this one' in page
+    assert f'<a href="/console{GROUPS}/{group}">It waits for a name with 4 more like it' in page
     # Who only answers customers may not open it.
     eve = await sign_in(site, "Eve", "agent")
     assert group not in await eve.text(f"/review/turns/{turns[0]}")
@@ -153,7 +153,7 @@ async def test_the_last_of_an_intent_come_up_under_what_others_like_them_are_cal
 def test_what_most_are_called_is_suggested(kept: dict[str, int] | None) -> None:
     group = Group(row={"labels": kept}, members=[], words=[], guesses=[], customers=1)
     assert group.labels == ([("cards", 3), ("boxes", 2), ("gifts", 1)] if kept else [])
-    assert group.suggested == ("cards" if kept else "")
+    assert group.proposal.intent == ("cards" if kept else "")
 
 
 @pytest.mark.parametrize("intent", ["", "gift wrapping", "nlu_fallback", "/gift", "x" * 200])
@@ -163,6 +163,13 @@ async def test_what_is_no_name_is_refused_with_the_reason(site: Running, intent:
     group = group_of(await grouped(ben))
     refused = await ben.post(f"{GROUPS}/{group}/name", intent=intent, turn=turns[0])
     assert refused.status == 422
+    # What was filled in stands there yet, and that look is on record.
+    page = await refused.text()
+    assert "<strong>intent</strong>: " in page
+    assert f'value="{intent}">' in page
+    assert re.findall(r'value="([^"]+)" checked', page) == [turns[0]]
+    assert page.count('name="turn"') == len(GIFTS)
+    assert await audited(site, "read_unknown") == [group]
     assert group in await ben.text(GROUPS)
 
 
@@ -172,7 +179,10 @@ async def test_a_dismissed_group_does_not_come_again(site: Running) -> None:
     group = group_of(await grouped(ben))
     refused = await dismiss(ben, group, [])
     assert refused.status == 422
-    assert "tick those that belong together" in await refused.text()
+    page = await refused.text()
+    assert "tick those that belong together" in page
+    assert page.count('name="turn"') == len(GIFTS)
+    assert " checked" not in page
     assert (await dismiss(ben, group, turns)).status == 303
     assert "No group waits for a name" in await grouped(ben)
     assert await audited(site, "dismiss_unknown") == [group]
