@@ -98,7 +98,8 @@ def _quantise(path: Path, accept: Callable[[], bool]) -> str:
 
     Returns `int8` (one scale for each output channel's weights, and one for all inputs of a product
     at a time), `int8-blocks` (one for each 128 weights and each 128 inputs: a third of the error,
-    and a tenth to a half more time for one text) or, where both are refused, `float32`: the graph as it was.
+    and a tenth to a half more time for one text) or, where both are refused, `float32`: the graph
+    as it was.
     """
     full = path.with_suffix(".float32.onnx")
     path.rename(full)
