@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -114,29 +115,16 @@ def _quantise(path: Path, accept: Callable[[], bool]) -> str:
 
 
 def _round_channels(full: Path, path: Path) -> None:
-    # One scale a channel is as fast as one for the whole matrix, and twice as close.
-    quantize_dynamic(
-        str(full),
-        str(path),
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        # Products of two activations lose more by rounding than they gain in time.
-        extra_options={"MatMulConstBOnly": True},
-    )
+    # Products of two activations lose more by rounding than they gain in time.
+    _round_dynamically(full, path, extra_options={"MatMulConstBOnly": True})
 
 
 def _round_blocks(full: Path, path: Path) -> None:
     # It sets up the root logger of whoever imports it.
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    # The tables of embeddings, which the other one leaves alone, are half of the file.
-    quantize_dynamic(
-        str(full),
-        str(path),
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        op_types_to_quantize=["Gather"],
-    )
+    # The tables of embeddings, which stay as they are below, are most of the file.
+    _round_dynamically(full, path, op_types_to_quantize=["Gather"])
     rounding = MatMulNBitsQuantizer(
         onnx.load(str(path)),
         bits=8,
@@ -146,6 +134,11 @@ def _round_blocks(full: Path, path: Path) -> None:
     )
     rounding.process()
     rounding.model.save_model_to_file(str(path))
+
+
+def _round_dynamically(full: Path, path: Path, **options: Any) -> None:
+    # One scale a channel is as fast as one for the whole matrix, and twice as close.
+    quantize_dynamic(str(full), str(path), weight_type=QuantType.QInt8, per_channel=True, **options)
 
 
 @contextmanager
